@@ -1,0 +1,52 @@
+# Each target sets up what it needs, in .venv, on a machine with Python and make.
+# PYTHON picks the interpreter (3.11 or newer) that .venv is made from.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+
+.PHONY: help setup train test lint types bench lock clean
+
+help:
+	@echo "make setup    install everything into .venv"
+	@echo "make train    train and evaluate; ARGS=\"--prior uniform\" adds flags"
+	@echo "make test     run the tests"
+	@echo "make lint     check style; make types checks types"
+	@echo "make bench    time a step against PyTorch"
+	@echo "make lock     pin the newest packages that pyproject.toml allows"
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+	  { echo "Python 3.11 or newer is needed; type: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+train: $(READY)
+	$(BIN)/python train.py --prior normal --z-dim 2 $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=90 $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/pyrefly check
+
+bench: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python benchmarks/step.py $(ARGS)
+
+lock:
+	printf 'setuptools>=77\n' | uv pip compile pyproject.toml - --extra test --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --upgrade --quiet --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) .coverage .pytest_cache .ruff_cache *.egg-info

@@ -1,0 +1,271 @@
+"""Config: everything that decides the result of a run, checked when it is made.
+
+Nothing here imports jax: the command line is validated before anything slow starts.
+"""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aae_jax.errors import UserError
+from aae_jax.recipes import MODELS, RECIPES, Hyperparameters
+
+PRIOR_SCALES = {
+    "normal": 5.0,
+    "uniform": 10.0,
+    "gamma": 2.5,
+    "mixture": 5.0,
+    "swiss-roll": 5.0,
+    "custom": 1.0,
+}
+"""Default scale of each named prior; `custom` is made in Python and has its own."""
+PRIORS = tuple(name for name in PRIOR_SCALES if name != "custom")
+PLANAR_PRIORS = ("mixture", "swiss-roll")
+INITIALIZERS = ("normal", "lecun")
+SCHEDULES = ("constant", "cosine")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides the bits of a run, besides the data.
+
+    A hyper-parameter left at None is the recipe's. Checked when it is made; compared
+    field by field when a run is resumed.
+
+    Raises:
+      UserError: a name that does not exist, or a number out of its range.
+    """
+
+    model: str = "aae"
+    """The variant: aae (three phases), aae-joint (two), autoencoder (no adversary)."""
+    prior: str = "normal"
+    """What the codes should follow: normal, uniform, gamma, mixture or swiss-roll."""
+    prior_scale: float | None = None
+    """Normal: standard deviation (5). Uniform: half width (10). Gamma: scale (2.5).
+    Mixture and swiss-roll: standard deviation of the whole (5)."""
+    prior_shape: float = 2.0
+    """Shape of the gamma prior."""
+    z_dim: int = 2
+    """How many numbers a code has."""
+    recipe: str = "tuned"
+    """Where the hyper-parameters that are not given come from: tuned or guide."""
+    dataset: str = "auto"
+    """mnist, fashion_mnist, sample, the name of another prepared tfds set, or a path;
+    auto takes mnist where it is prepared and else the sample that comes along."""
+    image_size: tuple[int, int] | None = None
+    """Height and width to resize images from a folder to."""
+    epochs: int | None = None
+    """Length in passes over the training images."""
+    steps: int | None = None
+    """Length in batches."""
+    batch_size: int = 100
+    """Images a step."""
+    hidden: tuple[int, ...] = (1000, 1000)
+    """Widths of the hidden layers of every network."""
+    seed: int = 0
+    """The one number that everything random comes from."""
+    initializer: str | None = None
+    """First weights: normal (deviation 0.01) or lecun (deviation by fan-in)."""
+    schedule: str | None = None
+    """Learning rates over the run: constant or cosine (down to 1%)."""
+    reconstruction_rate: float | None = None
+    """Adam's rate where encoder and decoder learn to reconstruct."""
+    discriminator_rate: float | None = None
+    """Adam's rate of the discriminator."""
+    generator_rate: float | None = None
+    """Adam's rate where the encoder learns to fool the discriminator."""
+    reconstruction_beta1: float | None = None
+    """Adam's beta1 in the reconstruction phase."""
+    adversarial_beta1: float | None = None
+    """Adam's beta1 in the discriminator and generator phases."""
+    adversarial_epsilon: float | None = None
+    """Adam's epsilon in the generator phase."""
+    reconstruction_weight: float | None = None
+    """Weight of the reconstruction error against the generator loss in aae-joint."""
+    gradient_penalty: float | None = None
+    """Weight of the penalty on the discriminator's gradient at its inputs (R1)."""
+    input_noise: float | None = None
+    """Standard deviation of the noise added to the images in reconstruction."""
+    standardize_codes: bool | None = None
+    """Whether the discriminator sees (code - prior mean) / prior deviation."""
+
+    def __post_init__(self) -> None:
+        _check_name("model", self.model, MODELS)
+        _check_name("recipe", self.recipe, RECIPES)
+        _check_name("prior", self.prior, PRIOR_SCALES, shown=PRIORS)
+        if self.initializer is not None:
+            _check_name("initializer", self.initializer, INITIALIZERS)
+        if self.schedule is not None:
+            _check_name("schedule", self.schedule, SCHEDULES)
+        for name, (low, high) in _RANGES.items():
+            _check_number(name, getattr(self, name), low, high)
+        if self.prior in PLANAR_PRIORS and self.z_dim != 2:
+            raise UserError(
+                f"prior={self.prior!r} lies in the plane, got z_dim={self.z_dim}; "
+                "use --z-dim 2, or normal, uniform or gamma for other dimensions"
+            )
+        if self.epochs is not None and self.steps is not None:
+            raise UserError(
+                f"got epochs={self.epochs} and steps={self.steps}; give one of them"
+            )
+        if not self.hidden:
+            raise UserError("hidden is empty; give widths, such as --hidden 1000 1000")
+        for width in self.hidden:
+            _check_number("hidden", width, 1, 65_536)
+        for side in self.image_size or ():
+            _check_number("image_size", side, 1, 1024)
+
+    @property
+    def scale(self) -> float:
+        """The prior's scale, given or its default."""
+        return self.prior_scale or PRIOR_SCALES[self.prior]
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """The recipe's hyper-parameters with the given ones in their place."""
+        recipe = RECIPES[self.recipe][self.model]
+        given = {
+            field.name: value
+            for field in dataclasses.fields(Hyperparameters)
+            if (value := getattr(self, field.name)) is not None
+        }
+        if "steps" in given or "epochs" in given:
+            recipe = dataclasses.replace(recipe, steps=None, epochs=None)
+        return dataclasses.replace(recipe, **given)
+
+    def total_steps(self, n_images: int | None = None) -> int:
+        """Length of the run in steps.
+
+        Args:
+          n_images: training images of an epoch; needed where the length is in epochs.
+
+        Raises:
+          UserError: the length is in epochs and `n_images` is missing or smaller than
+            a batch.
+        """
+        hyper = self.hyperparameters
+        lengths = [] if hyper.steps is None else [hyper.steps]
+        if hyper.epochs is not None and n_images is not None:
+            lengths.append(hyper.epochs * self.steps_per_epoch(n_images))
+        if not lengths:
+            raise UserError(
+                f"epochs={hyper.epochs} is a number of steps only for a given number "
+                "of images; give the length as steps"
+            )
+        return min(lengths)
+
+    def steps_per_epoch(self, n_images: int) -> int:
+        """Full batches in a pass over `n_images`; the rest of a pass is dropped.
+
+        Raises:
+          UserError: the batch is larger than the data.
+        """
+        if self.batch_size > n_images:
+            raise UserError(
+                f"batch_size={self.batch_size} is larger than the {n_images} training "
+                f"images; use --batch-size {n_images} or less"
+            )
+        return n_images // self.batch_size
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Config":
+        """The Config that `dataclasses.asdict` and JSON made of one.
+
+        Raises:
+          UserError: an unknown or missing field, or a value that Config refuses.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if wrong := sorted(known.symmetric_difference(values)):
+            raise UserError(f"a stored config has other fields than ours: {wrong}")
+        return cls(
+            **{
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in values.items()
+            }
+        )
+
+
+def resumed(stored: Config, given: Mapping[str, Any], *, n_train: int) -> Config:
+    """The config to go on with: the stored one, unless a given flag contradicts it.
+
+    Args:
+      stored: of the run, its length in steps.
+      given: what was asked for explicitly, by field. `dataset` may differ: the data
+        may have moved, and are compared by their fingerprint.
+      n_train: images of an epoch, for a length given in epochs.
+
+    Raises:
+      UserError: fields differ; both values of each are named.
+    """
+    given = dict(given)
+    if given.get("epochs") is not None:
+        length = dataclasses.replace(stored, epochs=given.pop("epochs"), steps=None)
+        given["steps"] = length.total_steps(n_train)
+    differing = [
+        f"{name} is {there!r} in the run and {here!r} now"
+        for name, here in given.items()
+        if (there := getattr(stored, name)) != here and name != "dataset"
+    ]
+    if differing:
+        raise UserError(
+            f"a run is resumed with the config it began with: {'; '.join(differing)}; "
+            "leave those flags out, or start a new run"
+        )
+    return dataclasses.replace(stored, dataset=given.get("dataset", stored.dataset))
+
+
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "z_dim": (1, 1024),
+    "epochs": (1, 1_000_000),
+    "steps": (1, 1_000_000_000),
+    "batch_size": (2, 65_536),
+    "seed": (0, 2**32 - 1),
+    "prior_scale": (1e-3, 1e3),
+    "prior_shape": (0.1, 1e3),
+    "reconstruction_rate": (0, 10),
+    "discriminator_rate": (0, 10),
+    "generator_rate": (0, 10),
+    "reconstruction_beta1": (0, 0.9999),
+    "adversarial_beta1": (0, 0.9999),
+    "adversarial_epsilon": (1e-12, 1),
+    "reconstruction_weight": (0, 1e6),
+    "gradient_penalty": (0, 1e3),
+    "input_noise": (0, 10),
+}
+_WHOLE = ("z_dim", "epochs", "steps", "batch_size", "seed", "hidden", "image_size")
+
+
+def nearest(got: str, allowed: Iterable[str]) -> str:
+    """The end of a sentence that suggests the allowed name closest to `got`, or ''."""
+    close = difflib.get_close_matches(got, list(allowed), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _check_name(
+    field: str, got: Any, allowed: Iterable[str], shown: Iterable[str] | None = None
+) -> None:
+    if got not in (allowed := tuple(allowed)):
+        names = tuple(shown or allowed)
+        raise UserError(
+            f"{field}={got!r} is unknown; choose one of {', '.join(names)}"
+            + nearest(str(got), names)
+        )
+
+
+def _check_number(name: str, got: Any, low: float, high: float) -> None:
+    if got is None and name not in ("z_dim", "batch_size", "seed", "prior_shape"):
+        return
+    whole = name in _WHOLE
+    kind = int if whole else (int, float)
+    if not isinstance(got, kind) or isinstance(got, bool) or not math.isfinite(got):
+        noun = "a whole number" if whole else "a number"
+        raise UserError(f"{name}={got!r} is not {noun} from {low:g} to {high:g}")
+    if not low <= got <= high:
+        flag = "--" + name.replace("_", "-")
+        raise UserError(
+            f"{name}={got:g} is out of range; give {flag} a value from {low:g} to "
+            f"{high:g}"
+        )

@@ -1,0 +1,216 @@
+"""From the name after `--dataset` to a Dataset."""
+
+import difflib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from aae_jax.data.arrays import (
+    MAX_SIDE,
+    Dataset,
+    Parts,
+    as_images,
+    as_labels,
+    build_dataset,
+)
+from aae_jax.data.files import default_memory_limit
+from aae_jax.data.idx import is_idx_folder, read_idx_folder
+from aae_jax.data.numpy_files import read_members, read_npy_file, read_npz_file
+from aae_jax.data.prepared import find_prepared, list_prepared, read_prepared
+from aae_jax.data.preparing import ORIGINS
+from aae_jax.errors import UserError
+
+NAMES = ("auto", "sample", *ORIGINS)
+SAMPLE = Path(__file__).with_name("sample.npz")
+DIGITS = tuple("0123456789")
+PathLike = str | os.PathLike[str]
+
+
+def say_on_stderr(line: str) -> None:
+    """Print a line for the user where it does not mix with results."""
+    print(line, file=sys.stderr)
+
+
+def load_dataset(
+    name: PathLike = "auto",
+    *,
+    data_dir: PathLike | None = None,
+    memory_limit: int | None = None,
+    image_size: tuple[int, int] | None = None,
+    say: Callable[[str], None] = say_on_stderr,
+) -> Dataset:
+    """Read images, and labels where there are any, into memory; never downloads.
+
+    Args:
+      name: `auto` (mnist where it is prepared, else sample); `sample`, 12,000 digits of
+        MNIST that come with the package; `mnist`, `fashion_mnist`; any image set that
+        tensorflow-datasets prepared as array_record, `NAME[/CONFIG][:VERSION]`; or the
+        path of an .npz, an .npy, a folder of IDX files, a folder of images.
+      data_dir: the tfds data folder; by default our own cache folder, then
+        `~/tensorflow_datasets`.
+      memory_limit: bytes that the arrays may take; half of the memory by default.
+      image_size: (height, width) in pixels to which images are scaled.
+      say: takes one line for the user; by default printed to stderr.
+
+    Raises:
+      UserError: an unknown name, or data that is missing, damaged, too large or does
+        not fit together.
+
+    >>> load_dataset("sample").x_train.shape
+    (10000, 28, 28, 1)
+    """
+    limit = default_memory_limit() if memory_limit is None else memory_limit
+    if image_size is not None and not all(1 <= side <= MAX_SIDE for side in image_size):
+        raise UserError(
+            f"the image size {list(image_size)} is out of range; a side has 1 to "
+            f"{MAX_SIDE} pixels, as in --image-size 64 64"
+        )
+    check_dataset_name(name, data_dir=data_dir)
+    chosen = resolve(name, data_dir=data_dir)
+    if name == "auto" and chosen == "sample":
+        say(
+            "dataset: sample, 12,000 images of mnist; `python -m aae_jax.data mnist` "
+            "gets all 70,000"
+        )
+    elif name == "auto":
+        say(f"dataset: {chosen}")
+    folder = find_prepared(chosen, data_dir)
+    if chosen == "sample":
+        parts = read_npz_file(SAMPLE, memory_limit=limit)._replace(class_names=DIGITS)
+        where, title = SAMPLE, chosen
+    elif folder is not None:
+        parts = read_prepared(folder, memory_limit=limit, image_size=image_size)
+        where, title = folder, chosen
+    else:
+        where = Path(chosen).expanduser()
+        parts = _read_path(where, limit, image_size, say)
+        title = where.resolve().name
+    return build_dataset(title, parts, where=where, image_size=image_size)
+
+
+def load_images(
+    path: PathLike,
+    *,
+    memory_limit: int | None = None,
+    image_size: tuple[int, int] | None = None,
+    say: Callable[[str], None] = say_on_stderr,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """All images at a path in its order, and their labels or None.
+
+    Where the path has training and test images, the training images come first. For
+    the arguments see `load_dataset`.
+
+    Returns:
+      uint8 `[n, height, width, channels]`, and int32 `[n]` or None.
+
+    Raises:
+      UserError: nothing is there, or it is damaged, too large or does not fit together.
+    """
+    limit = default_memory_limit() if memory_limit is None else memory_limit
+    where = Path(path).expanduser()
+    if not where.exists():
+        raise UserError(
+            f"{path} does not exist; give test, validation, train, or the path of an "
+            ".npz or .npy file or of a folder"
+        )
+    parts = _read_path(where, limit, image_size, say)
+    x = as_images(parts.x, f"x of {where}", image_size=image_size)
+    y = as_labels(parts.y, len(x), f"y of {where}")
+    if parts.x_test is None:
+        return x, y
+    x_test = as_images(parts.x_test, f"x_test of {where}", image_size=image_size)
+    y_test = as_labels(parts.y_test, len(x_test), f"y_test of {where}")
+    labels = None if y is None or y_test is None else np.concatenate([y, y_test])
+    return np.concatenate([x, x_test]), labels
+
+
+def load_codes(path: PathLike, *, memory_limit: int | None = None) -> np.ndarray:
+    """The array `z` of an .npz file, float32.
+
+    Raises:
+      UserError: not such a file, no `z` in it, or not an array of finite numbers.
+    """
+    limit = default_memory_limit() if memory_limit is None else memory_limit
+    hint = "save it with numpy.savez(file, z=codes)"
+    where = Path(path)
+    z = read_members(where, ("z",), hint=hint, memory_limit=limit)["z"]
+    if z.dtype.kind not in "iuf" or not np.isfinite(z).all():
+        raise UserError(f"z of {where} must hold finite numbers; {hint}")
+    return z.astype(np.float32)
+
+
+def resolve(name: PathLike, *, data_dir: PathLike | None = None) -> str:
+    """The name that means the same wherever and whenever it is used.
+
+    `auto` becomes `mnist` or `sample`, a path is written out in full; other names stay.
+    """
+    if name == "auto":
+        return "mnist" if find_prepared("mnist", data_dir) else "sample"
+    name = os.fspath(name)
+    if _is_path(name) and not find_prepared(name, data_dir):
+        return os.path.abspath(os.path.expanduser(name))
+    return name
+
+
+def check_dataset_name(name: PathLike, *, data_dir: PathLike | None = None) -> None:
+    """Refuse a name that `load_dataset` does not know; reads no data.
+
+    Raises:
+      UserError: neither a known name, nor a prepared set, nor an existing path.
+    """
+    text = os.fspath(name)
+    if text in ("auto", "sample") or find_prepared(text, data_dir):
+        return
+    if text in ORIGINS:
+        option = "" if data_dir is None else f" --data-dir {data_dir}"
+        raise UserError(
+            f"dataset {text!r} is not prepared; type `python -m aae_jax.data {text}"
+            f"{option}`, or use --dataset sample"
+        )
+    if _is_path(text):
+        return
+    if text.startswith((".", "/", "~")) or text.endswith((".npz", ".npy")):
+        raise UserError(
+            f"dataset {text!r} does not exist; give the path of an .npz or .npy file, "
+            f"or of a folder, or one of {', '.join(NAMES)}"
+        )
+    near = difflib.get_close_matches(text, [*NAMES, *list_prepared(data_dir)], n=1)
+    guess = f"did you mean {near[0]!r}? " if near else ""
+    raise UserError(
+        f"dataset {text!r} is unknown; {guess}choose one of {', '.join(NAMES)}, a "
+        "path, or a set that tensorflow-datasets prepared with "
+        "file_format='array_record'"
+    )
+
+
+def _is_path(name: str) -> bool:
+    """Whether the name means an existing path; a set's name needs `./` to mean one."""
+    return name not in NAMES and os.path.exists(os.path.expanduser(name))
+
+
+def _read_path(
+    path: Path,
+    limit: int,
+    image_size: tuple[int, int] | None,
+    say: Callable[[str], None],
+) -> Parts:
+    """Read a file or folder by its kind."""
+    if is_idx_folder(path):
+        return read_idx_folder(path, memory_limit=limit)
+    if os.path.isdir(path):
+        from aae_jax.data.image_folder import read_image_folder  # imports pillow
+
+        return read_image_folder(
+            path, memory_limit=limit, image_size=image_size, say=say
+        )
+    if path.suffix == ".npz":
+        return read_npz_file(path, memory_limit=limit)
+    if path.suffix == ".npy":
+        return read_npy_file(path, memory_limit=limit)
+    raise UserError(
+        f"{path} is not a folder, .npz or .npy; give a folder of images or of IDX "
+        "files, or an .npz with x and optionally y"
+    )

@@ -1,0 +1,47 @@
+"""What a run's bits depend on beside config and data: versions, device, cores."""
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+PACKAGES = ("aae-jax", "jax", "jaxlib", "flax", "optax", "numpy")
+
+
+def describe() -> dict[str, Any]:
+    """Versions, platform, kind and count of devices, cores this process may use."""
+    import jax
+
+    devices = jax.devices()
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in PACKAGES},
+        "platform": f"{platform.system()} {platform.machine()}",
+        "device": devices[0].device_kind,
+        "device_count": len(devices),
+        "cores": usable_cores(),
+    }
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on; XLA splits its sums among them."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """`jax 0.10.1 -> 0.10.2, cores 2 -> 1`, or '' where nothing differs."""
+    return ", ".join(
+        f"{name} {before.get(name)} -> {now.get(name)}"
+        for name in dict.fromkeys((*before, *now))
+        if before.get(name) != now.get(name)
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"  # run from a source folder

@@ -1,0 +1,22 @@
+"""Pictures of a run: plain numpy arrays in, a matplotlib `Figure` out.
+
+The only importer of matplotlib, and never of pyplot: a figure made here belongs to no
+window, needs no display, and leaves the backend and the settings of the program around
+it alone.
+"""
+
+from aae_jax.figures.curves import losses_figure
+from aae_jax.figures.histograms import histogram_figure
+from aae_jax.figures.images import grid_figure, reconstructions_figure, samples_figure
+from aae_jax.figures.latent import latent_figure
+from aae_jax.figures.page import save
+
+__all__ = [
+    "grid_figure",
+    "histogram_figure",
+    "latent_figure",
+    "losses_figure",
+    "reconstructions_figure",
+    "samples_figure",
+    "save",
+]

@@ -1,0 +1,156 @@
+"""Losses over the run, beside the values that they should come to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from aae_jax.errors import UserError
+from aae_jax.figures.page import CODES, EXPECTED, INK, page, style
+from aae_jax.losses import DISCRIMINATOR_EQUILIBRIUM, GENERATOR_EQUILIBRIUM
+
+_COLOURS = {"training": CODES, "held out": "#ff7800"}
+
+_FEW = 30  # points are marked where they are fewer
+
+
+_Curves = dict[str, tuple[tuple[int, ...], tuple[float, ...]]]
+
+
+@dataclass(frozen=True)
+class _Panel:
+    heading: str
+    unit: str
+    curves: Mapping[str, tuple[str, ...]]
+    """Label and place in a row of the log."""
+    expected: float | None = None
+    meaning: str = ""
+    logarithmic: bool = False
+
+
+_PANELS = (
+    _Panel(
+        "Reconstruction",
+        "squared error per pixel",
+        {
+            "training": ("losses", "reconstruction"),
+            "held out": ("validation", "reconstruction_mse"),
+        },
+    ),
+    _Panel(
+        "Discriminator",
+        "loss, nats",
+        {"training": ("losses", "discriminator")},
+        DISCRIMINATOR_EQUILIBRIUM,
+        "2 ln 2 = 1.386",
+    ),
+    _Panel(
+        "Generator",
+        "loss, nats",
+        {"training": ("losses", "generator")},
+        GENERATOR_EQUILIBRIUM,
+        "ln 2 = 0.693",
+    ),
+    _Panel(
+        "Latent ratio",
+        "distance to prior / floor",
+        {"held out": ("validation", "latent", "ratio")},
+        1.0,
+        "1 = a perfect match",
+        logarithmic=True,
+    ),
+)
+_GOOD_NEWS = (
+    " Dashed: where the discriminator cannot tell codes from prior samples. A "
+    "discriminator loss that rises towards it is the good news: the codes come to look "
+    "like the prior."
+)
+
+
+def losses_figure(log: Sequence[Mapping[str, Any]], *, title: str) -> Figure:
+    """Losses and latent match over the steps of a run, a panel each.
+
+    Args:
+      log: rows of metrics.jsonl, one an epoch; any key but `step` may be missing, and
+        a panel without numbers is left out.
+      title: the run's name.
+
+    Raises:
+      UserError: the log has no losses yet.
+    """
+    panels = [
+        (panel, curves) for panel in _PANELS if (curves := _curves(log, panel.curves))
+    ]
+    if not panels:
+        raise UserError("the log holds no losses yet; train for an epoch or more")
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    caption = f"A point an epoch, {len(log):,} in all."
+    if any(panel.heading == "Discriminator" for panel, _ in panels):
+        caption += _GOOD_NEWS
+    figure = page("Losses", title, caption=caption, height=2.6 * rows)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    for axes, (panel, curves) in zip(grid.flat, panels, strict=False):
+        _draw(axes, panel, curves)
+    for axes in grid.flat[: len(panels)][-columns:]:
+        axes.set_xlabel("step")
+    return figure
+
+
+def _curves(
+    log: Sequence[Mapping[str, Any]], places: Mapping[str, tuple[str, ...]]
+) -> _Curves:
+    """Steps and values of each curve that has any."""
+    curves: _Curves = {}
+    for label, place in places.items():
+        points = [(row["step"], _at(row, place)) for row in log]
+        if points := [point for point in points if point[1] is not None]:
+            steps, values = zip(*points, strict=True)
+            curves[label] = (steps, values)
+    return curves
+
+
+def _at(row: Mapping[str, Any], place: tuple[str, ...]) -> float | None:
+    """The number at a place in a row of the log, None where it is missing."""
+    value: Any = row
+    for name in place:
+        if name not in (value or {}):
+            return None
+        value = value[name]
+    return value
+
+
+def _draw(axes: Axes, panel: _Panel, curves: _Curves) -> None:
+    for label, (steps, values) in curves.items():
+        axes.plot(
+            steps,
+            values,
+            color=_COLOURS[label],
+            linewidth=1.4,
+            marker="o" if len(steps) < _FEW else "",
+            markersize=3.5,
+            label=label,
+        )
+    axes.set_title(panel.heading, size=10.5, weight="bold", color=INK, loc="left")
+    axes.set_ylabel(panel.unit)
+    if panel.expected is not None:
+        line = {"color": EXPECTED, "linewidth": 1.2, "linestyle": (0, (5, 3))}
+        axes.axhline(panel.expected, **line)
+        axes.set_title(panel.meaning, size=9, color=EXPECTED, loc="right")
+    if panel.logarithmic:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.margins(y=0.12)
+    axes.grid(color="#eeeeee", linewidth=0.8)
+    axes.set_axisbelow(True)
+    style(axes)
+    axes.legend(fontsize=8.5, labelcolor=INK, frameon=False)

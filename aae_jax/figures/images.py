@@ -1,0 +1,157 @@
+"""Mosaics: the grid of decoded codes, reconstructions, decoded prior samples."""
+
+import math
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from aae_jax.figures.page import WIDTH, page, style
+
+_PAIR_ROWS, _PAIR_COLUMNS = 2, 10
+_FRAME = 1.0  # inches of a page's width that ticks and labels take
+_TALLEST = 7.4
+
+
+def grid_figure(
+    images: Float[np.ndarray, "rows columns height width channels"],
+    *,
+    first: Float[np.ndarray, " columns"],
+    second: Float[np.ndarray, " rows"],
+    title: str,
+    axis_names: tuple[str, ...] = ("first coordinate", "second coordinate"),
+) -> Figure:
+    """Decoded codes of a lattice as one mosaic; the second coordinate points upward.
+
+    Args:
+      images: `[rows, columns, height, width, channels]` in [0, 1], 1 or 3 channels;
+        row i has the second coordinate `second[i]`.
+      first: `[columns]`, evenly spaced, ascending.
+      second: `[rows]`, evenly spaced, ascending.
+      title: the run's name.
+      axis_names: what the coordinates are; `Plane.axis_names`.
+    """
+    rows, columns, height, width = images.shape[:4]
+    caption = (
+        f"{rows} x {columns} codes, decoded; each image is centred on its code. The "
+        "axes are those of the scatter of codes."
+    )
+    figure, axes = _mosaic_page("Decoded codes", title, caption, images[::-1])
+    (left, right), step = _edges(first)
+    (bottom, top), rise = _edges(second)
+    _show(axes, images[::-1], extent=(left, right, bottom, top))
+    axes.set_aspect((step / width) / (rise / height))
+    axes.set(xlabel=axis_names[0], ylabel=axis_names[-1])
+    ticks = {"nbins": 9, "steps": (1, 2, 5, 10)}
+    axes.xaxis.set_major_locator(MaxNLocator(**ticks))
+    axes.yaxis.set_major_locator(MaxNLocator(**ticks))
+    if rows == 1:
+        axes.set(yticks=[], ylabel="")
+    style(axes)
+    return figure
+
+
+def reconstructions_figure(
+    x: Float[np.ndarray, "n height width channels"],
+    x_hat: Float[np.ndarray, "n height width channels"],
+    y: Int[np.ndarray, " n"] | None = None,
+    *,
+    title: str,
+) -> Figure:
+    """Up to twenty images, each above its reconstruction, a column a class.
+
+    Args:
+      x: `[n, height, width, channels]` in [0, 1], 1 or 3 channels.
+      x_hat: the same shape.
+      y: `[n]`, classes, -1 where unlabelled; the pairs take turns among the classes.
+      title: the run's name.
+    """
+    chosen = _take_turns(np.zeros(len(x), int) if y is None else y)
+    columns = min(len(chosen), _PAIR_COLUMNS)
+    rows = len(chosen) // columns
+    chosen = chosen[: rows * columns]
+    error = float(np.mean((x[chosen] - x_hat[chosen]) ** 2))
+    caption = (
+        "Above the image, below its reconstruction. Mean squared error of these "
+        f"{len(chosen)}: {error:.4f}, pixels from 0 to 1."
+    )
+    pairs = np.stack([x[chosen], x_hat[chosen]], axis=1)
+    pairs = pairs.reshape(rows, columns, 2, *x.shape[1:]).swapaxes(1, 2)
+    gap = max(1, x.shape[1] // 7)
+    bands = [
+        np.pad(_mosaic(band), ((0, gap), (0, 0), (0, 0)), constant_values=1.0)
+        for band in pairs
+    ]
+    picture = np.concatenate(bands)[:-gap]
+    figure, axes = _mosaic_page(
+        "Images and reconstructions", title, caption, picture[None, None]
+    )
+    _show(axes, picture[None, None])
+    axes.set(xticks=[], yticks=[])
+    style(axes, frame=False)
+    return figure
+
+
+def samples_figure(
+    x_hat: Float[np.ndarray, "n height width channels"], *, title: str
+) -> Figure:
+    """Decoded samples of the prior as a square mosaic.
+
+    Args:
+      x_hat: `[n, height, width, channels]` in [0, 1], 1 or 3 channels; the first
+        k squared are shown, for the largest k.
+      title: the run's name.
+    """
+    side = math.isqrt(len(x_hat))
+    images = x_hat[: side * side].reshape(side, side, *x_hat.shape[1:])
+    caption = f"{side * side} samples of the prior, decoded, in no order."
+    figure, axes = _mosaic_page("Decoded prior samples", title, caption, images)
+    _show(axes, images)
+    axes.set(xticks=[], yticks=[])
+    style(axes, frame=False)
+    return figure
+
+
+def _mosaic(
+    images: Float[np.ndarray, "rows columns height width channels"],
+) -> Float[np.ndarray, "H W channels"]:
+    """One picture of all images without gaps, row 0 on top."""
+    rows, columns, height, width, channels = images.shape
+    return images.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
+
+
+def _mosaic_page(
+    heading: str, title: str, caption: str, images: np.ndarray
+) -> tuple[Figure, Axes]:
+    """A page as high as the mosaic needs at full width, within reason."""
+    rows, columns, height, width = images.shape[:4]
+    needed = (WIDTH - _FRAME) * (rows * height) / (columns * width) + _FRAME / 2
+    figure = page(heading, title, caption=caption, height=min(needed, _TALLEST))
+    return figure, figure.add_subplot()
+
+
+def _show(
+    axes: Axes,
+    images: np.ndarray,
+    extent: tuple[float, float, float, float] | None = None,
+) -> None:
+    picture = np.clip(_mosaic(images), 0, 1)
+    if picture.shape[-1] == 1:
+        picture = picture[..., 0]
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=extent)
+
+
+def _edges(places: np.ndarray) -> tuple[tuple[float, float], float]:
+    """Outer edges of cells centred on evenly spaced places, and the width of a cell."""
+    step = float(places[1] - places[0]) if len(places) > 1 else 1.0
+    return (float(places[0]) - step / 2, float(places[-1]) + step / 2), step
+
+
+def _take_turns(y: np.ndarray) -> np.ndarray:
+    """Up to twenty rows: the first of each class, then the second, and so on."""
+    order = np.argsort(y, kind="stable")
+    _, starts, counts = np.unique(y[order], return_index=True, return_counts=True)
+    turn = np.arange(len(y)) - np.repeat(starts, counts)
+    return order[np.argsort(turn, kind="stable")][: _PAIR_ROWS * _PAIR_COLUMNS]

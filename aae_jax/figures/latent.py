@@ -1,0 +1,213 @@
+"""The codes over the prior's contours."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+
+from aae_jax.figures.classes import UNLABELLED, CodeClass, classes_of
+from aae_jax.figures.page import INK, outside_note, page, style
+from aae_jax.latent_plane import (
+    Density,
+    Plane,
+    latent_plane,
+    prior_density,
+    smoothed_histogram,
+    visible_range,
+)
+from aae_jax.priors import Prior
+
+_LEGEND_ROWS = 24
+_WORTH_A_NAME = 0.3  # of the density of the class at its best spot
+_SHADES = ("#f7f7f7", "#f0f0f0", "#e8e8e8")
+_STROKES = ("-", (0, (5, 2)), (0, (1, 1.5)))
+
+
+def latent_figure(
+    z: Float[np.ndarray, "n z_dim"],
+    y: Int[np.ndarray, " n"] | None = None,
+    *,
+    prior: Prior,
+    z_prior: Float[np.ndarray, "m z_dim"],
+    title: str,
+    class_names: Sequence[str] | None = None,
+    gap_note: str | None = None,
+) -> Figure:
+    """Codes, coloured by class, over the contours of the prior.
+
+    Codes of more than two dimensions are seen in the plane of their first two principal
+    components; those of one dimension as a histogram.
+
+    Args:
+      z: `[n, z_dim]`, codes.
+      y: `[n]`, classes; -1 where unlabelled, grey in the picture.
+      prior: what the codes should follow.
+      z_prior: `[m, z_dim]`, samples of it; 100,000 give smooth contours.
+      title: the run's name.
+      class_names: by class; numbers by default.
+      gap_note: a sentence for the caption, such as one on the gap fraction.
+    """
+    plane = latent_plane(z)
+    points, spread = plane.project(z), plane.project(z_prior)
+    low, high = visible_range(points, spread)
+    if len(plane.axes) == 2:  # equal axes: the same length of both
+        middle, half = (low + high) / 2, np.max(high - low) / 2
+        low, high = middle - half, middle + half
+    classes = classes_of(y, len(z), class_names=class_names)
+    outside = outside_note(points, low, high)
+    notes = [f"{len(z):,} codes.", _lines_note(plane, prior), gap_note, outside]
+    caption = " ".join(filter(None, notes))
+
+    if len(plane.axes) == 1:
+        figure = page("Codes and the prior", title, caption=caption, height=4.0)
+        axes = figure.add_subplot()
+        _draw_strip(axes, points[:, 0], spread[:, 0], classes, (low[0], high[0]))
+        entries = []
+    else:
+        figure = page("Codes over the prior", title, caption=caption, height=6.3)
+        axes = figure.add_subplot(aspect="equal")
+        density = prior_density(prior, plane, z_prior)
+        _draw_scatter(axes, points, classes)
+        _draw_class_names(axes, points, classes, low, high)
+        entries = _draw_contours(axes, density)
+        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        axes.set_ylabel(plane.axis_names[1])
+    axes.set_xlabel(plane.axis_names[0])
+    style(axes)
+    _draw_legend(axes, classes, entries)
+    return figure
+
+
+def _lines_note(plane: Plane, prior: Prior) -> str:
+    if len(plane.axes) == 1:
+        return f"Outline: what the prior ({prior.name}) expects."
+    what = f"Lines: regions that hold the stated share of the prior ({prior.name})"
+    return what + (", projected like the codes." if plane.shares is not None else ".")
+
+
+def _draw_scatter(axes: Axes, points: np.ndarray, classes: list[CodeClass]) -> None:
+    colours = np.empty(len(points), "U7")
+    for each in classes:
+        colours[each.rows] = each.colour
+    # Mixed, so that no class covers another just because it was drawn later.
+    order = np.random.default_rng(0).permutation(len(points))
+    size = float(np.clip(40_000 / len(points), 3.5, 30))
+    axes.scatter(
+        *points[order].T, s=size, c=colours[order], alpha=0.75, linewidths=0, zorder=2
+    )
+
+
+def _draw_class_names(
+    axes: Axes,
+    points: np.ndarray,
+    classes: list[CodeClass],
+    low: np.ndarray,
+    high: np.ndarray,
+) -> None:
+    """Each class's name where its codes lie densest, if no other name is there."""
+    taken: list[tuple[int, int]] = []
+    inside = np.all((points >= low) & (points <= high), axis=1)
+    densities = [
+        inside[each.rows].sum()
+        * smoothed_histogram(points[each.rows][inside[each.rows]], low, high)
+        for each in classes
+    ]
+    total = np.maximum(sum(densities), np.finfo(float).tiny)
+    for each, density in zip(classes, densities, strict=True):
+        score = density**2 / total  # dense, and mostly of this class
+        best = score.max()
+        for row, column in taken:
+            score[_around(row), _around(column)] = 0
+        if each.colour == UNLABELLED or score.max() < _WORTH_A_NAME * best or not best:
+            continue
+        row, column = np.unravel_index(score.argmax(), score.shape)
+        taken.append((row, column))
+        share = np.array([column, row]) / (len(score) - 1)
+        axes.text(
+            *(low + share * (high - low)),
+            each.name,
+            size=13,
+            weight="bold",
+            color=INK,
+            ha="center",
+            va="center",
+            zorder=5,
+            parse_math=False,
+            path_effects=[withStroke(linewidth=3, foreground="white")],
+        )
+
+
+def _draw_contours(axes: Axes, density: Density) -> list[Line2D]:
+    """The prior's contours; returns their entries of the legend."""
+    # From the rim, dotted, to the core, solid and a shade darker.
+    strokes = _STROKES[: len(density.levels)][::-1]
+    surface = (density.first, density.second, density.log_density)
+    levels = [*density.levels, np.inf]
+    axes.contourf(*surface, levels, colors=_SHADES[-len(strokes) :], zorder=1)
+    axes.contour(
+        *surface,
+        density.levels,
+        colors=INK,
+        linewidths=1.1,
+        linestyles=strokes,
+        zorder=3,
+    )
+    return [
+        Line2D([], [], color=INK, linewidth=1.1, linestyle=stroke, label=f"{mass:.0%}")
+        for stroke, mass in zip(strokes, density.masses, strict=True)
+    ][::-1]
+
+
+def _draw_strip(
+    axes: Axes,
+    points: np.ndarray,
+    spread: np.ndarray,
+    classes: list[CodeClass],
+    limits: tuple[float, float],
+) -> None:
+    """Codes of one dimension: bars of classes, one on another, under the prior."""
+    edges = np.linspace(*limits, 81)
+    axes.hist(
+        [points[each.rows] for each in classes],
+        edges,
+        stacked=True,
+        color=[each.colour for each in classes],
+    )
+    expected, _ = np.histogram(spread, edges)
+    axes.stairs(expected * (len(points) / len(spread)), edges, color=INK, linewidth=1.3)
+    axes.set(xlim=limits, ylabel="codes per bar")
+
+
+def _draw_legend(axes: Axes, classes: list[CodeClass], lines: list[Line2D]) -> None:
+    dots = [
+        Line2D([], [], marker="o", linestyle="", markersize=8, color=each.colour)
+        for each in classes[:_LEGEND_ROWS]
+    ]
+    names = [each.name for each in classes[:_LEGEND_ROWS]]
+    text = {"fontsize": 9, "labelcolor": INK, "frameon": False, "borderaxespad": 0}
+    legend = axes.legend(
+        dots, names, loc="upper left", bbox_to_anchor=(1.02, 1), **text
+    )
+    for label in legend.get_texts():
+        label.set_parse_math(False)
+    if not lines:
+        return
+    axes.add_artist(legend)
+    axes.legend(
+        handles=lines,
+        title="prior",
+        loc="lower left",
+        bbox_to_anchor=(1.02, 0),
+        title_fontsize=9,
+        alignment="left",
+        **text,
+    )
+
+
+def _around(node: int) -> slice:
+    """The nodes of the lattice that a name at `node` covers."""
+    return slice(max(node - 9, 0), node + 10)

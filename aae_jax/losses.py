@@ -1,0 +1,116 @@
+"""The losses of adversarial training, as plain mathematics.
+
+Each returns a scalar: the mean over the batch, in nats or in squared pixel values.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+DISCRIMINATOR_EQUILIBRIUM = 1.3862943611198906
+"""2 ln 2: `discriminator_loss` where codes and prior samples cannot be told apart."""
+GENERATOR_EQUILIBRIUM = 0.6931471805599453
+"""ln 2: `generator_loss` there."""
+
+
+def reconstruction_loss(
+    x: Float[Array, "batch *image"], x_hat: Float[Array, "batch *image"]
+) -> Float[Array, ""]:
+    """Mean squared error of the reconstructed images.
+
+    L = E[(x - x_hat)^2]
+
+    Args:
+      x: `[batch, height, width, channels]`, images in [0, 1].
+      x_hat: the same shape, their reconstructions.
+
+    Returns:
+      Scalar, squared pixel values, mean over pixels and batch.
+
+    Raises:
+      ValueError: the shapes differ.
+
+    Source: the guide's part 2, reconstruction phase. The paper (Makhzani et al. 2015)
+    takes half the sum over pixels.
+    """
+    _check_same_shape(x=x, x_hat=x_hat)
+    return optax.squared_error(x_hat, x).mean()
+
+
+def discriminator_loss(
+    real_logits: Float[Array, " batch"], fake_logits: Float[Array, " batch"]
+) -> Float[Array, ""]:
+    """Cross-entropy of telling prior samples (1) from codes (0).
+
+    L = -E[log s(d(z_prior))] - E[log(1 - s(d(z)))],  s the logistic function.
+
+    Args:
+      real_logits: `[batch]`, the discriminator on samples of the prior.
+      fake_logits: `[batch]`, the discriminator on codes.
+
+    Returns:
+      Scalar, in nats, the sum of both terms' batch means. 2 ln 2 = 1.386 where the
+      discriminator cannot tell them apart.
+
+    Raises:
+      ValueError: the two batches differ in shape.
+
+    Source: Makhzani et al. 2015, section 2; the guide's part 2, regularization phase.
+    """
+    _check_same_shape(real_logits=real_logits, fake_logits=fake_logits)
+    entropy = optax.sigmoid_binary_cross_entropy
+    real = entropy(real_logits, jnp.ones_like(real_logits)).mean()
+    fake = entropy(fake_logits, jnp.zeros_like(fake_logits)).mean()
+    return real + fake
+
+
+def generator_loss(fake_logits: Float[Array, " batch"]) -> Float[Array, ""]:
+    """Cross-entropy of codes that should pass for prior samples.
+
+    L = -E[log s(d(z))],  s the logistic function.
+
+    Args:
+      fake_logits: `[batch]`, the discriminator on codes.
+
+    Returns:
+      Scalar, in nats, mean over the batch. ln 2 = 0.693 where the discriminator
+      cannot tell codes from samples.
+
+    Source: Makhzani et al. 2015, section 2 (the encoder as generator), in the form
+    that does not saturate: Goodfellow et al. 2014, section 3.
+    """
+    ones = jnp.ones_like(fake_logits)
+    return optax.sigmoid_binary_cross_entropy(fake_logits, ones).mean()
+
+
+def gradient_penalty(
+    discriminate: Callable[[Float[Array, "batch z_dim"]], Float[Array, " batch"]],
+    z: Float[Array, "batch z_dim"],
+) -> Float[Array, ""]:
+    """Mean squared slope of the discriminator at its inputs (R1).
+
+    L = E[|grad_z d(z)|^2]
+
+    Args:
+      discriminate: the discriminator, rows independent of each other.
+      z: `[batch, z_dim]`, where the slope is taken.
+
+    Returns:
+      Scalar, squared logits per squared unit of z, mean over the batch.
+
+    Source: Mescheder et al. 2018, "Which training methods for GANs do actually
+    converge?", equation 9 without its factor of one half.
+    """
+    slopes = jax.grad(lambda points: discriminate(points).sum())(z)
+    return jnp.square(slopes).sum(axis=-1).mean()
+
+
+def _check_same_shape(**arrays: Array) -> None:
+    (first, a), (second, b) = arrays.items()
+    if a.shape != b.shape:
+        raise ValueError(
+            f"{first} has shape {a.shape} and {second} {b.shape}; give equal shapes"
+        )

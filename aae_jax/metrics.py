@@ -1,0 +1,235 @@
+"""Numbers for how well codes match the prior, images come back and classes part.
+
+All on the host, in float64 where sums are taken: a metric must not depend on the
+device that trained the model.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int, UInt8
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from aae_jax.networks import Params
+from aae_jax.phases import Model
+from aae_jax.priors import Prior
+
+PROJECTIONS = 256
+DRAWS = 20
+GAP_DRAWS = 5
+NEIGHBOURS = 5
+_METRIC_SEED = 1511
+"""Directions and prior draws are the same for every run, so that runs compare."""
+
+
+@dataclass(frozen=True)
+class LatentReference:
+    """What the prior looks like in samples of `n` points; made by `make_reference`.
+
+    Attributes:
+      n: points in each draw.
+      directions: `[PROJECTIONS, z_dim]`, unit vectors.
+      quantiles: `[PROJECTIONS, n]`, mean over the draws of the sorted projections.
+      spread: mean squared deviation of the draws' sorted projections from `quantiles`.
+      floor: sliced Wasserstein distance of independent prior draws.
+      gap_radius: 99th percentile of the distance from a point of one prior draw to
+        the nearest of another.
+      gap_draws: `[GAP_DRAWS, n, z_dim]`, prior samples that look for a near code.
+      mean, std: `[z_dim]`, the prior's.
+    """
+
+    n: int
+    directions: Float[NDArray, "projections z_dim"]
+    quantiles: Float[NDArray, "projections n"]
+    spread: float
+    floor: float
+    gap_radius: float
+    gap_draws: Float[NDArray, "draws n z_dim"]
+    mean: Float[NDArray, " z_dim"]
+    std: Float[NDArray, " z_dim"]
+
+    def sliced_wasserstein(self, z: Float[NDArray, "n z_dim"]) -> float:
+        """Distance from codes to the prior, in units of z.
+
+        The square root of the mean squared distance that sorted points travel in one
+        dimension, over all projections and all prior draws. At best about `floor`.
+
+        Raises:
+          ValueError: `z` has another number of codes than the reference.
+        """
+        if len(z) != self.n:
+            raise ValueError(f"got {len(z)} codes for a reference of {self.n}")
+        travel = np.square(_sorted_projections(z, self.directions) - self.quantiles)
+        # The mean over draws of (q - d)^2 is (q - mean d)^2 plus the variance of d.
+        return float(np.sqrt(travel.mean() + self.spread))
+
+    def gap_fraction(self, z: Float[NDArray, "n z_dim"]) -> float:
+        """Share of prior samples with no code as near as another prior draw has.
+
+        0.01 for codes that follow the prior perfectly, 1 for codes far from it.
+        """
+        tree = cKDTree(z)
+        distances = [tree.query(draw)[0] for draw in self.gap_draws]
+        return float(np.mean(np.stack(distances) > self.gap_radius))
+
+
+def make_reference(prior: Prior, n: int) -> LatentReference:
+    """Draws from the prior, once, for comparing any number of code sets of size n."""
+    z_dim = len(prior.mean)
+    key = jax.random.key(_METRIC_SEED)
+    sample = jax.jit(lambda index: prior.sample(jax.random.fold_in(key, index), n))
+
+    def draw(index: int) -> NDArray[np.float64]:
+        return np.asarray(sample(index), np.float64)
+
+    directions = np.array(jax.random.normal(key, (PROJECTIONS, z_dim)), np.float64)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    quantiles = np.zeros((PROJECTIONS, n))
+    squares = 0.0
+    for index in range(DRAWS):
+        projected = _sorted_projections(draw(index), directions)
+        quantiles += projected / DRAWS
+        squares += np.square(projected).mean() / DRAWS
+    spread = float(squares - np.square(quantiles).mean())
+    # Fresh draws in place of codes, as many as the draws that they are compared with.
+    travel = [
+        np.square(_sorted_projections(draw(DRAWS + index), directions) - quantiles)
+        for index in range(DRAWS)
+    ]
+    pairs = [
+        cKDTree(draw(2 * index)).query(draw(2 * index + 1))[0]
+        for index in range(GAP_DRAWS)
+    ]
+    return LatentReference(
+        n=n,
+        directions=directions,
+        quantiles=quantiles,
+        spread=spread,
+        floor=float(np.sqrt(np.mean(travel) + spread)),
+        gap_radius=float(np.percentile(np.concatenate(pairs), 99)),
+        gap_draws=np.stack([draw(2 * DRAWS + index) for index in range(GAP_DRAWS)]),
+        mean=np.asarray(prior.mean, np.float64),
+        std=np.asarray(prior.std, np.float64),
+    )
+
+
+def latent_match(
+    z: Float[NDArray, "n z_dim"],
+    reference: LatentReference,
+    *,
+    rescale: bool = False,
+) -> dict[str, Any]:
+    """How well codes follow the prior.
+
+    Args:
+      z: `[n, z_dim]`, codes.
+      reference: of the prior, for n codes.
+      rescale: first give the codes the prior's mean and deviation in each dimension;
+        for a plain autoencoder, whose codes have a scale of their own. `mean` and
+        `std` are still those of the codes as they are.
+
+    Returns:
+      `sliced_wasserstein` and `floor` in units of z, their `ratio` (1 is perfect),
+      `gap_fraction` (0.01 is perfect), `mean` and `std` of each dimension; `rescaled`
+      where it was asked for.
+    """
+    z = np.asarray(z, np.float64)
+    mean, std = z.mean(axis=0), z.std(axis=0)
+    if rescale:
+        z = (z - mean) / np.maximum(std, 1e-12) * reference.std + reference.mean
+    distance = reference.sliced_wasserstein(z)
+    result = {
+        "sliced_wasserstein": distance,
+        "floor": reference.floor,
+        "ratio": distance / reference.floor,
+        "gap_fraction": reference.gap_fraction(z),
+        "mean": mean.tolist(),
+        "std": std.tolist(),
+    }
+    return result | {"rescaled": True} if rescale else result
+
+
+def knn_accuracy(z: Float[NDArray, "n z_dim"], y: Int[NDArray, " n"]) -> float | None:
+    """Share of codes whose class five neighbours tell.
+
+    Even-numbered codes are the reference, odd-numbered ones ask; a tie goes to the
+    smaller class. Codes without a label (-1) are left out.
+
+    Returns:
+      A share of 1, or None where fewer than `2 * NEIGHBOURS` codes have a label.
+    """
+    z, y = z[y >= 0], y[y >= 0]
+    if len(z) < 2 * NEIGHBOURS:
+        return None
+    _, nearest = cKDTree(z[0::2]).query(z[1::2], k=NEIGHBOURS)
+    classes, y = np.unique(y, return_inverse=True)
+    votes = np.eye(len(classes), dtype=np.int64)[y[0::2][nearest]].sum(axis=1)
+    return float(np.mean(votes.argmax(axis=1) == y[1::2]))
+
+
+Measure = Callable[[Params], tuple[dict[str, Any], NDArray[np.float64]]]
+
+
+def make_measure(
+    model: Model,
+    x: UInt8[NDArray, "n height width channels"],
+    y: Int[NDArray, " n"] | None = None,
+) -> Measure:
+    """All metrics of a model on n images, compiled once.
+
+    `measure(params) -> (metrics, codes [n, z_dim])`; the metrics are
+      `reconstruction_mse`: squared pixel values of [0, 1], mean over pixels and images;
+      `latent`: see `latent_match`; codes of a variant without a discriminator are
+        rescaled first;
+      `knn_accuracy`: where there are labels, see there;
+      `discriminator_accuracy`: share of n codes and n prior samples that a logit above
+        0 sorts rightly, where there is a discriminator.
+    """
+    reference = make_reference(model.prior, len(x))
+    z_prior = jax.device_put(reference.gap_draws[0].astype(np.float32))
+    images = jax.device_put(x)
+
+    def there_and_back(params: Params, image: Array) -> tuple[Array, Array]:
+        image = image[None].astype(np.float32) / 255
+        z = model.networks.encode(params, image)
+        error = image - model.networks.decode(params, z)
+        return z[0], (error * error).mean()
+
+    @jax.jit
+    def observe(params: Params, images: Array) -> tuple[Array, Array, Array | None]:
+        z, errors = jax.lax.map(
+            lambda image: there_and_back(params, image), images, batch_size=500
+        )
+        if "discriminator" not in params:
+            return z, errors, None
+        # Half a point for each code called a code, each sample called a sample.
+        real = (model.networks.discriminate(params, z_prior) > 0).mean()
+        fake = (model.networks.discriminate(params, z) <= 0).mean()
+        return z, errors, (real + fake) / 2
+
+    def measure(params: Params) -> tuple[dict[str, Any], NDArray[np.float64]]:
+        z, errors, sorted_rightly = observe(params, images)
+        z = np.asarray(z, np.float64)
+        result: dict[str, Any] = {
+            "reconstruction_mse": float(np.asarray(errors, np.float64).mean()),
+            "latent": latent_match(z, reference, rescale=sorted_rightly is None),
+        }
+        if y is not None and (accuracy := knn_accuracy(z, y)) is not None:
+            result["knn_accuracy"] = accuracy
+        if sorted_rightly is not None:
+            result["discriminator_accuracy"] = float(sorted_rightly)
+        return result, z
+
+    return measure
+
+
+def _sorted_projections(
+    z: Float[NDArray, "n z_dim"], directions: Float[NDArray, "projections z_dim"]
+) -> Float[NDArray, "projections n"]:
+    # float32 sorts several times faster, and projections need no more.
+    projections = (directions @ z.T).astype(np.float32)
+    return np.sort(projections, axis=1).astype(np.float64)

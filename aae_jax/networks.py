@@ -1,0 +1,124 @@
+"""Encoder, decoder and discriminator of the guide: perceptrons with ReLU.
+
+The parameters of all networks are one dict, `params[subset]`, whose top-level keys
+are the names that phases, logs and checkpoints use.
+"""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, Float, PRNGKeyArray
+from numpy.typing import NDArray
+
+from aae_jax.config import Config
+from aae_jax.priors import Prior
+
+Params = dict[str, Any]
+"""`{"encoder": ..., "decoder": ..., "discriminator": ...}`"""
+
+
+def _initializer(name: str) -> nn.initializers.Initializer:
+    """`normal`: N(0, 0.01), the guide's and the paper's. `lecun`: N(0, 1 / fan-in)."""
+    if name == "normal":
+        return nn.initializers.normal(0.01)
+    return nn.initializers.lecun_normal()
+
+
+class MLP(nn.Module):
+    """Dense layers with ReLU between them, none after the last; biases start at 0."""
+
+    hidden: tuple[int, ...]
+    features: int
+    initializer: str
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch inputs"]
+    ) -> Float[Array, "batch outputs"]:
+        for width in self.hidden:
+            x = nn.relu(nn.Dense(width, kernel_init=_initializer(self.initializer))(x))
+        return nn.Dense(self.features, kernel_init=_initializer(self.initializer))(x)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks of a config as pure functions of `params`; see `make_networks`.
+
+    Each method reads its own subset of `params` and no other.
+    """
+
+    modules: dict[str, nn.Module]
+    inputs: dict[str, int]
+    image_shape: tuple[int, int, int]
+    shift: NDArray[np.float32] | float
+    scale: NDArray[np.float32] | float
+
+    def init(self, key: PRNGKeyArray, subsets: Collection[str]) -> Params:
+        """First parameters of the named subsets, float32.
+
+        A subset's numbers do not depend on which others there are.
+        """
+        return {
+            subset: module.init(
+                jax.random.fold_in(key, index), jnp.zeros((1, self.inputs[subset]))
+            )["params"]
+            for index, (subset, module) in enumerate(self.modules.items())
+            if subset in subsets
+        }
+
+    def encode(
+        self, params: Params, x: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch z_dim"]:
+        """Codes of images in [0, 1]; linear, so any real vector can be a code."""
+        return self._apply("encoder", params, x.reshape(x.shape[0], -1))
+
+    def decode(
+        self, params: Params, z: Float[Array, "batch z_dim"]
+    ) -> Float[Array, "batch height width channels"]:
+        """Images in (0, 1) of codes."""
+        pixels = nn.sigmoid(self._apply("decoder", params, z))
+        return pixels.reshape(z.shape[0], *self.image_shape)
+
+    def discriminate(
+        self, params: Params, z: Float[Array, "batch z_dim"]
+    ) -> Float[Array, " batch"]:
+        """Logits: above 0 where the discriminator takes z for a prior sample."""
+        z = (z - self.shift) / self.scale
+        return self._apply("discriminator", params, z)[:, 0]
+
+    def _apply(self, subset: str, params: Params, x: Array) -> Array:
+        return self.modules[subset].apply({"params": params[subset]}, x)
+
+
+def make_networks(
+    config: Config, prior: Prior, image_shape: tuple[int, int, int]
+) -> Networks:
+    """The networks of a config, for images of `(height, width, channels)`.
+
+    Source: the guide's part 2: 784-1000-1000-2, 2-1000-1000-784 and 2-1000-1000-1 by
+    default. Where the recipe standardizes codes, the discriminator sees them with the
+    prior's mean and deviation taken out, so that one recipe serves priors of any scale.
+    """
+    hyper = config.hyperparameters
+    n_pixels = math.prod(image_shape)
+    sizes = {
+        "encoder": (n_pixels, config.z_dim),
+        "decoder": (config.z_dim, n_pixels),
+        "discriminator": (config.z_dim, 1),
+    }
+    return Networks(
+        modules={
+            subset: MLP(config.hidden, features, hyper.initializer)
+            for subset, (_, features) in sizes.items()
+        },
+        inputs={subset: n_inputs for subset, (n_inputs, _) in sizes.items()},
+        image_shape=image_shape,
+        shift=prior.mean[None] if hyper.standardize_codes else 0.0,
+        scale=prior.std[None] if hyper.standardize_codes else 1.0,
+    )

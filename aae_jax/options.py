@@ -1,0 +1,77 @@
+"""What the scripts are asked for beside the config; nothing here changes a number."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where and how a training happens."""
+
+    run_dir: Path | None = None
+    """The run's folder; a new one under runs/ by default."""
+    resume: bool = False
+    """Go on with the run in --run-dir, or with the newest one."""
+    init_from: Path | None = None
+    """Start from the weights of another run."""
+    data_dir: Path | None = None
+    """Where prepared data sets lie; the user's cache folder by default."""
+    memory_limit: float | None = None
+    """GiB that the data may take unpacked; half of the machine's memory by default."""
+    quiet: bool = False
+    """No progress, only the result."""
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What to see of a run. With no flag at all: every picture, and the metrics."""
+
+    run_dir: Path | None = None
+    """The run's folder; the newest one under runs/ by default."""
+    grid: bool = False
+    """Picture: codes on a lattice, decoded."""
+    latent: bool = False
+    """Picture: codes coloured by class over the prior."""
+    histogram: bool = False
+    """Picture: codes beside the prior, each dimension."""
+    reconstructions: bool = False
+    """Picture: images and what comes back."""
+    samples: bool = False
+    """Picture: decoded draws from the prior."""
+    losses: bool = False
+    """Picture: losses over the steps with their equilibria."""
+    metrics: bool = False
+    """Print the metrics as JSON, and nothing else, on stdout."""
+    split: str = "test"
+    """Images that pictures and metrics are about: test or validation."""
+    encode: str | None = None
+    """Write the codes of test, validation, train, or of images at a path, to --out."""
+    decode: Path | None = None
+    """Write the images of the codes `z` in an .npz file to --out."""
+    sample: int | None = None
+    """Draw so many codes from the prior; write them and their images to --out."""
+    seed: int = 0
+    """Of --sample."""
+    out: Path | None = None
+    """Folder for pictures (the run's figures by default), or .npz file to write."""
+    dataset: str | None = None
+    """Where the run's data are now, if they moved."""
+    data_dir: Path | None = None
+    """Where prepared data sets lie; the user's cache folder by default."""
+    memory_limit: float | None = None
+    """GiB that the data may take unpacked; half of the machine's memory by default."""
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """The pictures that were asked for, by name."""
+        return tuple(name for name in PICTURE_NAMES if getattr(self, name))
+
+
+PICTURE_NAMES = (
+    "grid",
+    "latent",
+    "histogram",
+    "reconstructions",
+    "samples",
+    "losses",
+)

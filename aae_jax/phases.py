@@ -1,0 +1,176 @@
+"""Phases and variants: a variant of the autoencoder is a tuple of phases."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import jax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from aae_jax import losses
+from aae_jax.config import Config
+from aae_jax.errors import UserError
+from aae_jax.networks import Networks, Params, make_networks
+from aae_jax.priors import Prior, make_prior
+
+Terms = dict[str, Float[Array, ""]]
+"""Named losses, for the log."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Batch:
+    """Images of one step; leaves that a variant does not use are None.
+
+    Attributes:
+      x: `[batch, height, width, channels]`, images in [0, 1].
+      y: `[batch]`, labels, -1 where unlabelled.
+      x_labelled, y_labelled: a batch of labelled images alone.
+    """
+
+    x: Float[Array, "batch height width channels"]
+    y: Int[Array, " batch"] | None = None
+    x_labelled: Float[Array, "labelled height width channels"] | None = None
+    y_labelled: Int[Array, " labelled"] | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a loss reads beside parameters and batch."""
+
+    config: Config
+    networks: Networks
+    prior: Prior
+
+
+def make_model(
+    config: Config, *, image_shape: tuple[int, int, int], prior: Prior | None = None
+) -> Model:
+    """The networks and the prior of a config; `prior` in place of the named one."""
+    prior = prior or make_prior(config)
+    return Model(config, make_networks(config, prior, image_shape), prior)
+
+
+Loss = Callable[[Params, Batch, PRNGKeyArray, Model], tuple[Float[Array, ""], Terms]]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One loss and the subsets of the parameters that it moves.
+
+    Attributes:
+      name: for logs, optimizer states and messages.
+      loss: `loss(params, batch, key, model) -> (scalar, terms)`; the scalar is
+        differentiated, the terms are logged.
+      moves: names of the subsets that this phase changes.
+      optimizer: whose rate, beta1 and epsilon it uses: reconstruction, discriminator
+        or generator.
+    """
+
+    name: str
+    loss: Loss
+    moves: tuple[str, ...]
+    optimizer: str
+
+
+def reconstruction_phase_loss(
+    params: Params, batch: Batch, key: PRNGKeyArray, model: Model
+) -> tuple[Array, Terms]:
+    """Mean squared error of the images after a way through the code."""
+    noise = model.config.hyperparameters.input_noise
+    x = batch.x
+    if noise:
+        x = x + noise * jax.random.normal(key, x.shape)
+    x_hat = model.networks.decode(params, model.networks.encode(params, x))
+    loss = losses.reconstruction_loss(batch.x, x_hat)
+    return loss, {"reconstruction": loss}
+
+
+def discriminator_phase_loss(
+    params: Params, batch: Batch, key: PRNGKeyArray, model: Model
+) -> tuple[Array, Terms]:
+    """Cross-entropy of prior samples against codes, plus the gradient penalty."""
+    # Codes are data here: the discriminator must not pull the encoder its way.
+    z = jax.lax.stop_gradient(model.networks.encode(params, batch.x))
+    z_prior = model.prior.sample(key, z.shape[0])
+
+    def discriminate(points: Array) -> Array:
+        return model.networks.discriminate(params, points)
+
+    loss = losses.discriminator_loss(discriminate(z_prior), discriminate(z))
+    terms = {"discriminator": loss}
+    if weight := model.config.hyperparameters.gradient_penalty:
+        slopes = [losses.gradient_penalty(discriminate, at) for at in (z_prior, z)]
+        loss = loss + weight * sum(slopes)
+    return loss, terms
+
+
+def generator_phase_loss(
+    params: Params, batch: Batch, key: PRNGKeyArray, model: Model
+) -> tuple[Array, Terms]:
+    """Cross-entropy of codes that should pass for prior samples."""
+    del key
+    z = model.networks.encode(params, batch.x)
+    loss = losses.generator_loss(model.networks.discriminate(params, z))
+    return loss, {"generator": loss}
+
+
+def joint_phase_loss(
+    params: Params, batch: Batch, key: PRNGKeyArray, model: Model
+) -> tuple[Array, Terms]:
+    """Weighted reconstruction error plus generator loss.
+
+    The sum fixes their balance. As separate phases each Adam normalizes its own
+    gradient, and the balance is left to the learning rates.
+    """
+    weight = model.config.hyperparameters.reconstruction_weight
+    error, error_term = reconstruction_phase_loss(params, batch, key, model)
+    fooling, fooling_term = generator_phase_loss(params, batch, key, model)
+    return weight * error + fooling, error_term | fooling_term
+
+
+RECONSTRUCTION = Phase(
+    "reconstruction",
+    reconstruction_phase_loss,
+    moves=("encoder", "decoder"),
+    optimizer="reconstruction",
+)
+DISCRIMINATOR = Phase(
+    "discriminator",
+    discriminator_phase_loss,
+    moves=("discriminator",),
+    optimizer="discriminator",
+)
+GENERATOR = Phase(
+    "generator", generator_phase_loss, moves=("encoder",), optimizer="generator"
+)
+JOINT = Phase(
+    "reconstruction_and_generator",
+    joint_phase_loss,
+    moves=("encoder", "decoder"),
+    optimizer="reconstruction",
+)
+
+VARIANTS: Mapping[str, tuple[Phase, ...]] = {
+    "autoencoder": (RECONSTRUCTION,),
+    "aae": (RECONSTRUCTION, DISCRIMINATOR, GENERATOR),
+    "aae-joint": (JOINT, DISCRIMINATOR),
+}
+"""The phases of each model, in the order in which a step runs them."""
+
+
+def subsets_of(phases: Iterable[Phase]) -> tuple[str, ...]:
+    """The subsets that a variant has: those that its phases move, each once."""
+    return tuple(dict.fromkeys(name for phase in phases for name in phase.moves))
+
+
+def find_phase(phases: tuple[Phase, ...], phase: str | Phase) -> int:
+    """Where a phase stands in a variant.
+
+    Raises:
+      UserError: the variant does not have it.
+    """
+    name = phase if isinstance(phase, str) else phase.name
+    names = [each.name for each in phases]
+    if name not in names:
+        raise UserError(f"phase {name!r} is not one of this variant's: {names}")
+    return names.index(name)

@@ -1,0 +1,123 @@
+"""Which pictures a run has, and what each is drawn from."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from aae_jax import figures
+from aae_jax.errors import RunError
+from aae_jax.latent_plane import grid_codes, latent_plane
+from aae_jax.run import Run
+
+PRIOR_SAMPLES = 10_000
+SHOWN_SAMPLES = 100
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What pictures are drawn from: a run, images, their codes, prior samples."""
+
+    run: Run
+    x: NDArray[np.uint8]
+    y: NDArray[np.int32] | None
+    z: NDArray[np.float32]
+    z_prior: NDArray[np.float32]
+
+
+def draw_pictures(
+    run: Run,
+    x: NDArray[np.uint8],
+    y: NDArray[np.int32] | None,
+    *,
+    out: Path,
+    names: Collection[str] = (),
+) -> list[Path]:
+    """Draw pictures of a run on images, and save each as `out`/<name>.png.
+
+    Args:
+      x: `[n, height, width, channels]`, the images that are encoded.
+      y: `[n]`, their labels, or None.
+      names: of `PICTURES`; all of them where there are none.
+
+    Raises:
+      RunError: `out` cannot be written.
+    """
+    subject = Subject(run, x, y, run.encode(x), run.sample_codes(PRIOR_SAMPLES))
+    paths = []
+    for name in names or PICTURES:
+        path = out / f"{name}.png"
+        try:
+            figures.save(PICTURES[name](subject), path)
+        except OSError as error:
+            raise RunError(f"{path} could not be written: {error.strerror}") from error
+        paths.append(path)
+    return paths
+
+
+def _grid(subject: Subject) -> Figure:
+    run = subject.run
+    plane = latent_plane(subject.z)
+    grid = grid_codes(
+        run.model.prior,
+        plane,
+        z_prior=subject.z_prior,
+        recipe=run.record.config.recipe,
+    )
+    rows, columns, z_dim = grid.codes.shape
+    images = run.decode(grid.codes.reshape(-1, z_dim))
+    images = images.reshape(rows, columns, *images.shape[1:])
+    return figures.grid_figure(
+        images, first=grid.first, second=grid.second, title=run.folder.name
+    )
+
+
+def _latent(subject: Subject) -> Figure:
+    return figures.latent_figure(
+        subject.z,
+        subject.y,
+        prior=subject.run.model.prior,
+        z_prior=subject.z_prior,
+        title=subject.run.folder.name,
+        class_names=subject.run.record.dataset.get("class_names"),
+    )
+
+
+def _histogram(subject: Subject) -> Figure:
+    return figures.histogram_figure(
+        subject.z, subject.z_prior, title=subject.run.folder.name
+    )
+
+
+def _reconstructions(subject: Subject) -> Figure:
+    shown = subject.x[:500]
+    return figures.reconstructions_figure(
+        shown.astype(np.float32) / 255,
+        subject.run.decode(subject.z[:500]),
+        None if subject.y is None else subject.y[:500],
+        title=subject.run.folder.name,
+    )
+
+
+def _samples(subject: Subject) -> Figure:
+    images = subject.run.decode(subject.z_prior[:SHOWN_SAMPLES])
+    return figures.samples_figure(images, title=subject.run.folder.name)
+
+
+def _losses(subject: Subject) -> Figure:
+    folder = subject.run.folder
+    return figures.losses_figure(folder.read_log(), title=folder.name)
+
+
+PICTURES: dict[str, Callable[[Subject], Figure]] = {
+    "grid": _grid,
+    "latent": _latent,
+    "histogram": _histogram,
+    "reconstructions": _reconstructions,
+    "samples": _samples,
+    "losses": _losses,
+}
+"""Each picture by the name of its flag and file."""

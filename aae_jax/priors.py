@@ -1,0 +1,203 @@
+"""Priors: what the codes of an adversarial autoencoder are made to follow.
+
+Defaults give a standard deviation near 5 in each dimension, as in the guide's part 2,
+so that one range serves all pictures.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+from numpy.typing import NDArray
+
+from aae_jax.config import Config
+from aae_jax.errors import UserError
+
+COMPONENTS = 10
+"""Gaussians of the mixture, and stretches of the Swiss roll that labels choose from."""
+
+_TURNS = 4 * math.pi
+_THICKNESS = 0.1
+
+Sample = Callable[..., Float[Array, "n z_dim"]]
+LogDensity = Callable[[Float[Array, "n z_dim"]], Float[Array, " n"]]
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A distribution over codes.
+
+    Attributes:
+      name: for logs and titles.
+      sample: `sample(key, n, labels=None) -> [n, z_dim]`, float32. Priors with parts
+        (mixture, swiss-roll) take `labels` `[n]`, the part of each sample; -1, or no
+        labels at all, leaves the part to chance. Other priors ignore them.
+      mean: `[z_dim]`.
+      std: `[z_dim]`, standard deviation of each dimension.
+      log_density: `log_density(z [n, z_dim]) -> [n]`, nats; None where no closed form
+        is known.
+    """
+
+    name: str
+    sample: Sample
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    log_density: LogDensity | None = None
+
+
+def make_prior(config: Config) -> Prior:
+    """The named prior of a config.
+
+    Raises:
+      UserError: its name is `custom`, which no name can bring back.
+    """
+    scale, z_dim = config.scale, config.z_dim
+    match config.prior:
+        case "normal":
+            return normal(z_dim, scale=scale)
+        case "uniform":
+            return uniform(z_dim, scale=scale)
+        case "gamma":
+            return gamma(z_dim, shape=config.prior_shape, scale=scale)
+        case "mixture":
+            return mixture(std=scale)
+        case "swiss-roll":
+            return swiss_roll(std=scale)
+    raise UserError(
+        "a prior of one's own (prior='custom') is made in Python and must be passed "
+        "there: fit(config, prior=...), Run.load(path, prior=...)"
+    )
+
+
+def normal(z_dim: int = 2, *, scale: float = 5.0) -> Prior:
+    """N(0, scale^2) in each dimension: the guide's prior at scale 5."""
+
+    def sample(key: PRNGKeyArray, n: int, labels: object = None) -> Array:
+        del labels
+        return scale * jax.random.normal(key, (n, z_dim))
+
+    def log_density(z: Array) -> Array:
+        return jax.scipy.stats.norm.logpdf(z, scale=scale).sum(axis=-1)
+
+    return Prior("normal", sample, _full(z_dim, 0.0), _full(z_dim, scale), log_density)
+
+
+def uniform(z_dim: int = 2, *, scale: float = 10.0) -> Prior:
+    """Uniform on [-scale, scale] in each dimension."""
+
+    def sample(key: PRNGKeyArray, n: int, labels: object = None) -> Array:
+        del labels
+        return jax.random.uniform(key, (n, z_dim), minval=-scale, maxval=scale)
+
+    def log_density(z: Array) -> Array:
+        inside = jnp.all(jnp.abs(z) <= scale, axis=-1)
+        return jnp.where(inside, -z_dim * math.log(2 * scale), -jnp.inf)
+
+    std = _full(z_dim, scale / math.sqrt(3))
+    return Prior("uniform", sample, _full(z_dim, 0.0), std, log_density)
+
+
+def gamma(z_dim: int = 2, *, shape: float = 2.0, scale: float = 2.5) -> Prior:
+    """Gamma(shape, scale) in each dimension: positive codes of mean shape * scale."""
+
+    def sample(key: PRNGKeyArray, n: int, labels: object = None) -> Array:
+        del labels
+        return scale * jax.random.gamma(key, shape, (n, z_dim))
+
+    def log_density(z: Array) -> Array:
+        return jax.scipy.stats.gamma.logpdf(z, shape, scale=scale).sum(axis=-1)
+
+    mean = _full(z_dim, shape * scale)
+    std = _full(z_dim, math.sqrt(shape) * scale)
+    return Prior("gamma", sample, mean, std, log_density)
+
+
+def mixture(*, std: float = 5.0) -> Prior:
+    """Ten Gaussians like petals around the origin of the plane.
+
+    Component k lies on the spoke at angle 2 pi k / 10: centre at 1.4 s, standard
+    deviation 0.5 s along the spoke and 0.1 s across. s is such that the whole has the
+    standard deviation `std` in both dimensions. Labels choose the component.
+
+    Source: Makhzani et al. 2015, section 2.3, with the spread of the guide's figures.
+    """
+    centre, along, across = 1.4, 0.5, 0.1
+    # A rotation by tenths of a turn leaves the mean 0 and the variances equal.
+    s = std / math.sqrt((centre**2 + along**2 + across**2) / 2)
+
+    def sample(
+        key: PRNGKeyArray, n: int, labels: Int[Array, " n"] | None = None
+    ) -> Array:
+        part_key, spot_key = jax.random.split(key)
+        part = _parts(part_key, n, labels)
+        spot = jax.random.normal(spot_key, (n, 2))
+        spot = spot * jnp.array([[along, across]]) + jnp.array([[centre, 0.0]])
+        return s * _rotate(spot, 2 * math.pi * part / COMPONENTS)
+
+    def log_density(z: Array) -> Array:
+        angles = -2 * math.pi * jnp.arange(COMPONENTS) / COMPONENTS
+        spokes = jax.vmap(lambda angle: _rotate(z / s, angle))(angles)
+        logs = jax.scipy.stats.norm.logpdf(
+            spokes, jnp.array([[[centre, 0.0]]]), jnp.array([[[along, across]]])
+        ).sum(axis=-1)
+        shift = math.log(COMPONENTS) + 2 * math.log(s)
+        return jax.scipy.special.logsumexp(logs, axis=0) - shift
+
+    return Prior("mixture", sample, _full(2, 0.0), _full(2, std), log_density)
+
+
+def swiss_roll(*, std: float = 5.0) -> Prior:
+    """A spiral of two turns: r = 3 sqrt(u), angle = 4 pi sqrt(u), u uniform on [0, 1].
+
+    Times s, plus isotropic noise of deviation 0.1 s: a curve without thickness could
+    never be matched. s is such that the mean of both variances is `std` squared.
+    Labels choose the tenth of u, that is a stretch of the roll. No closed density.
+
+    Source: Makhzani et al. 2015, section 2.3.
+    """
+    # With t = sqrt(u) of density 2t and a = 4 pi, integrals of 3t exp(iat), and of its
+    # squares, over [0, 1]; exp(ia) = 1 removes most terms.
+    mean = np.array([12 / _TURNS**2, -6 / _TURNS])
+    ripple = 27 / (2 * _TURNS) ** 2
+    square = np.array([9 / 4 + ripple, 9 / 4 - ripple])
+    variance = square - mean**2 + _THICKNESS**2
+    s = std / math.sqrt(variance.mean())
+
+    def sample(
+        key: PRNGKeyArray, n: int, labels: Int[Array, " n"] | None = None
+    ) -> Array:
+        part_key, u_key, noise_key = jax.random.split(key, 3)
+        part = _parts(part_key, n, labels)
+        t = jnp.sqrt((part + jax.random.uniform(u_key, (n,))) / COMPONENTS)
+        curve = jnp.stack([3 * t, jnp.zeros(n)], axis=-1)
+        noise = _THICKNESS * jax.random.normal(noise_key, (n, 2))
+        return s * (_rotate(curve, _TURNS * t) + noise)
+
+    return Prior(
+        "swiss-roll",
+        sample,
+        (s * mean).astype(np.float32),
+        (s * np.sqrt(variance)).astype(np.float32),
+    )
+
+
+def _full(z_dim: int, value: float) -> NDArray[np.float32]:
+    return np.full(z_dim, value, np.float32)
+
+
+def _parts(key: PRNGKeyArray, n: int, labels: Array | None) -> Array:
+    """`[n]` float parts: the labels, with chance in place of -1."""
+    drawn = jax.random.randint(key, (n,), 0, COMPONENTS)
+    part = drawn if labels is None else jnp.where(labels < 0, drawn, labels)
+    return part.astype(jnp.float32)
+
+
+def _rotate(points: Array, angle: Array) -> Array:
+    """`[n, 2]` points turned anticlockwise by an angle, one or `[n]`, in radians."""
+    x, y = points[..., 0], points[..., 1]
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    return jnp.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)

@@ -1,0 +1,191 @@
+"""What a person sees of a training while it runs: a bar, lines, TensorBoard."""
+
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from aae_jax.losses import DISCRIMINATOR_EQUILIBRIUM, GENERATOR_EQUILIBRIUM
+from aae_jax.networks import Params
+from aae_jax.phases import Model
+from aae_jax.run_folder import RunFolder
+
+EQUILIBRIA = {
+    "discriminator": DISCRIMINATOR_EQUILIBRIUM,
+    "generator": GENERATOR_EQUILIBRIUM,
+}
+"""Where the adversarial losses settle once codes follow the prior, in nats."""
+_SECONDS_BETWEEN_LINES = 5
+
+
+def say_on_stderr(line: str) -> None:
+    """Tell the user a line where it does not mix with results."""
+    print(line, file=sys.stderr)
+
+
+class Reporter:
+    """Shows a training on stderr: a live bar in a terminal, plain lines elsewhere."""
+
+    def __init__(self, *, total_steps: int, first_step: int, quiet: bool) -> None:
+        console = Console(stderr=True)
+        self._lines = not quiet and not console.is_terminal
+        self._last_line = -float("inf")
+        self._ratio: float | None = None
+        self._total = total_steps
+        self._bar = Progress(
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=20),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[status]}"),
+            console=console,
+            disable=quiet or not console.is_terminal,
+        )
+        self._task = self._bar.add_task(
+            "", total=total_steps, completed=first_step, status=""
+        )
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def chunk(
+        self, step: int, losses: Mapping[str, float], images_per_second: float
+    ) -> None:
+        """Show how far the training is."""
+        status = describe(losses, self._ratio, images_per_second)
+        self._bar.update(self._task, completed=step, status=status)
+
+    def epoch(self, line: Mapping[str, Any]) -> None:
+        """Take in a line of the log; without a terminal, print some of them."""
+        self._ratio = line["validation"]["latent"]["ratio"]
+        now = time.monotonic()
+        due = now - self._last_line >= _SECONDS_BETWEEN_LINES
+        if self._lines and (due or line["step"] == self._total):
+            self._last_line = now
+            status = describe(line["losses"], self._ratio, line["images_per_second"])
+            print(f"step {line['step']}/{self._total}  {status}", file=sys.stderr)
+
+
+def describe(
+    losses: Mapping[str, float], ratio: float | None, images_per_second: float
+) -> str:
+    """Losses beside their equilibria, the latent ratio (1 is perfect), the speed."""
+    parts = [
+        f"{name} {value:.4f}"
+        if name not in EQUILIBRIA
+        else f"{name} {value:.3f} (-> {EQUILIBRIA[name]:.3f})"
+        # What is minimized first, then what should settle at an equilibrium.
+        for name, value in sorted(
+            losses.items(), key=lambda pair: pair[0] in EQUILIBRIA
+        )
+    ]
+    if ratio is not None:
+        parts.append(f"latent ratio {ratio:.2f} (-> 1)")
+    parts.append(f"{images_per_second:,.0f} images/s")
+    return "  ".join(parts)
+
+
+def summary(folder: RunFolder, metrics: Mapping[str, Any]) -> str:
+    """The test metrics with a word on each, and where everything is."""
+    latent = metrics["latent"]
+    rescaled = ", codes first scaled to the prior" if "rescaled" in latent else ""
+    rows = [
+        ("reconstruction_mse", metrics["reconstruction_mse"], "squared error a pixel"),
+        ("latent.ratio", latent["ratio"], f"codes to prior; 1 is perfect{rescaled}"),
+        (
+            "latent.gap_fraction",
+            latent["gap_fraction"],
+            "prior without codes; 0.01 is perfect",
+        ),
+        ("knn_accuracy", metrics.get("knn_accuracy"), "class told by 5 neighbours"),
+        (
+            "discriminator_accuracy",
+            metrics.get("discriminator_accuracy"),
+            "0.5 cannot tell codes from prior",
+        ),
+    ]
+    lines = [
+        f"  {name:<24}{value:>8.4f}   {meaning}"
+        for name, value, meaning in rows
+        if value is not None
+    ]
+    images, steps = metrics["images"], metrics["steps"]
+    head = f"trained for {steps:,} steps in {metrics['seconds']:.0f} s; on {images:,} "
+    places = [
+        f"pictures  {folder.figures}/",
+        f"metrics   {folder.metrics_file}",
+        f"go on     python evaluate.py --run-dir {folder.path}",
+    ]
+    return "\n".join([head + "test images:", *lines, *places])
+
+
+class Board:
+    """TensorBoard files of a run; the only user of tensorboardX."""
+
+    def __init__(self, folder: RunFolder, model: Model, *, first_step: int) -> None:
+        from tensorboardX import SummaryWriter
+
+        # A resumed run goes on in the same folder; what it repeats is purged.
+        self._writer = SummaryWriter(
+            str(folder.tensorboard), purge_step=first_step or None
+        )
+        self._z_prior = model.prior.sample(jax.random.key(0), 2_000)
+        self._decode = jax.jit(model.networks.decode)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._writer.close()
+
+    def epoch(self, line: Mapping[str, Any], params: Params, z: NDArray) -> None:
+        """The numbers of a log line; codes beside prior; decoded prior samples."""
+        step, z_prior = line["step"], np.asarray(self._z_prior)
+        for name, value in _numbers(line):
+            self._writer.add_scalar(name, value, step)
+        for index in range(min(z.shape[1], 8)):
+            self._writer.add_histogram(f"codes/{index}", z[:, index], step)
+            self._writer.add_histogram(f"prior/{index}", z_prior[:, index], step)
+        images = np.asarray(self._decode(params, self._z_prior[:16]))
+        if images.shape[-1] in (1, 3):
+            self._writer.add_images("samples", images, step, dataformats="NHWC")
+
+
+def _numbers(line: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
+    """`[("losses/generator", 0.69), ...]` from nested objects; lists by index."""
+    found = []
+    for name, value in line.items():
+        if isinstance(value, list):
+            value = {str(index): each for index, each in enumerate(value)}
+        if isinstance(value, Mapping):
+            found += _numbers(value, f"{prefix}{name}/")
+        elif not isinstance(value, bool) and prefix + name not in ("step", "epoch"):
+            found.append((prefix + name, float(value)))
+    return found

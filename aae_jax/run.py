@@ -1,0 +1,167 @@
+"""A trained model with its folder: encode, decode, sample, reconstruct, measure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from aae_jax.checkpoint import load_checkpoint
+from aae_jax.errors import UserError
+from aae_jax.metrics import make_measure
+from aae_jax.networks import Params
+from aae_jax.phases import Model, Phase, make_model
+from aae_jax.priors import Prior
+from aae_jax.run_folder import RunFolder, RunRecord, open_run, read_json
+from aae_jax.training import start
+
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model. `fit` returns one, `Run.load` opens one.
+
+    Images are `[n, height, width, channels]`: uint8, or float in [0, 1]. Codes are
+    `[n, z_dim]`. Everything that comes back is a float32 numpy array.
+    """
+
+    folder: RunFolder
+    record: RunRecord
+    model: Model
+    params: Params
+    step: int
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path | None = None,
+        *,
+        prior: Prior | None = None,
+        phases: tuple[Phase, ...] | None = None,
+        say: Callable[[str], None] = print,
+    ) -> "Run":
+        """Open a run, finished or not, at its newest intact checkpoint.
+
+        Args:
+          path: the run's folder; None takes the newest under runs/.
+          prior: the one that was given to `fit`, where one was.
+          phases: likewise.
+          say: is told of damaged checkpoints that were passed over.
+
+        Raises:
+          UserError: not a run, nothing saved yet, or made with a prior of its own that
+            is not given.
+          RunError: all its checkpoints are damaged.
+        """
+        folder = open_run(None if path is None else Path(path))
+        record = folder.read_record()
+        like = jax.eval_shape(
+            lambda key: start(
+                record.config,
+                key,
+                image_shape=record.image_shape,
+                prior=prior,
+                phases=phases,
+            ),
+            jax.random.key(record.config.seed),
+        )
+        loaded = load_checkpoint(folder.checkpoints, like, say=say)
+        if loaded is None:
+            raise UserError(
+                f"{folder.path} has no checkpoint yet; wait for its training to save "
+                f"one, or go on with 'python train.py --resume --run-dir {folder.path}'"
+            )
+        model = make_model(record.config, image_shape=record.image_shape, prior=prior)
+        return cls(folder, record, model, loaded.state.state.params, loaded.step)
+
+    def encode(self, x: ArrayLike) -> NDArray[np.float32]:
+        """Codes `[n, z_dim]` of images."""
+        return self._in_batches(self._encode, self._images(x))
+
+    def decode(self, z: ArrayLike) -> NDArray[np.float32]:
+        """Images `[n, height, width, channels]` in [0, 1] of codes."""
+        return self._in_batches(self._decode, self._codes(z))
+
+    def reconstruct(self, x: ArrayLike) -> NDArray[np.float32]:
+        """Images after a way through their codes, in [0, 1]."""
+        return self.decode(self.encode(x))
+
+    def sample(self, n: int, *, seed: int = 0) -> NDArray[np.float32]:
+        """Images `[n, height, width, channels]` of n codes drawn from the prior."""
+        return self.decode(self.sample_codes(n, seed=seed))
+
+    def sample_codes(self, n: int, *, seed: int = 0) -> NDArray[np.float32]:
+        """`[n, z_dim]` drawn from the prior."""
+        return np.asarray(self.model.prior.sample(jax.random.key(seed), n), np.float32)
+
+    def metrics(
+        self, x: ArrayLike | None = None, y: ArrayLike | None = None
+    ) -> dict[str, Any]:
+        """The test set's metrics as stored at the end of the run, or those of `x`.
+
+        Args:
+          x: images to measure on instead, with labels `y` or without.
+
+        Raises:
+          UserError: no images are given and the run has not ended.
+        """
+        if x is None:
+            if not self.folder.metrics_file.exists():
+                raise UserError(
+                    f"{self.folder.path} has not ended, so it has no test metrics; "
+                    "give images, or finish it with 'python train.py --resume'"
+                )
+            return read_json(self.folder.metrics_file)
+        images = np.asarray(x)
+        if images.dtype != np.uint8:
+            images = np.rint(self._images(x) * 255).astype(np.uint8)
+        labels = None if y is None else np.asarray(y)
+        metrics, _ = make_measure(self.model, images, labels)(self.params)
+        return metrics
+
+    def _images(self, x: ArrayLike) -> NDArray[np.float32]:
+        images = np.asarray(x)
+        shape = self.record.image_shape
+        if images.shape == (len(images), *shape[:2]) and shape[2] == 1:
+            images = images[..., None]
+        if images.shape[1:] != shape:
+            raise UserError(
+                f"got images of shape {images.shape[1:]}, and this run was trained on "
+                f"{shape} (height, width, channels)"
+            )
+        if images.dtype == np.uint8:
+            return images.astype(np.float32) / 255
+        return images.astype(np.float32)
+
+    def _codes(self, z: ArrayLike) -> NDArray[np.float32]:
+        codes = np.asarray(z, np.float32)
+        z_dim = self.record.config.z_dim
+        if codes.ndim != 2 or codes.shape[1] != z_dim:
+            raise UserError(
+                f"got codes of shape {codes.shape}, and this run's are [n, {z_dim}]"
+            )
+        return codes
+
+    @cached_property
+    def _encode(self) -> Callable[[Params, NDArray], jax.Array]:
+        return jax.jit(self.model.networks.encode)
+
+    @cached_property
+    def _decode(self) -> Callable[[Params, NDArray], jax.Array]:
+        return jax.jit(self.model.networks.decode)
+
+    def _in_batches(
+        self, apply: Callable[[Params, NDArray], jax.Array], inputs: NDArray
+    ) -> NDArray[np.float32]:
+        """Apply a network to any number of rows, compiled for one number."""
+        pieces = []
+        for first in range(0, max(len(inputs), 1), _BATCH):
+            rows = inputs[first : first + _BATCH]
+            full = np.pad(rows, [(0, _BATCH - len(rows))] + [(0, 0)] * (rows.ndim - 1))
+            pieces.append(np.asarray(apply(self.params, full))[: len(rows)])
+        return np.concatenate(pieces)

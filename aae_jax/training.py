@@ -1,0 +1,269 @@
+"""The algorithm: init, one update a phase, the step that composes them, the loop.
+
+Training is a pure function of (Config, data, seed). `TrainState.key` is the run's key
+and never changes; randomness comes from it by `fold_in`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from aae_jax.config import Config
+from aae_jax.networks import Params
+from aae_jax.optimizers import make_optimizer
+from aae_jax.phases import (
+    VARIANTS,
+    Batch,
+    Phase,
+    find_phase,
+    make_model,
+    subsets_of,
+)
+from aae_jax.priors import Prior
+
+# Streams of the run's key. Steps count up from 0, these down from the top.
+INIT_STREAM = 2**32 - 1
+ORDER_STREAM = 2**32 - 2
+HOLDOUT_STREAM = 2**32 - 3
+METRICS_STREAM = 2**32 - 4
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TrainState:
+    """Everything that a training carries from one step to the next.
+
+    Attributes:
+      params: the networks' parameters by subset.
+      optimizer_states: one a phase, by the phase's name.
+      key: the run's key, typed, constant.
+      step: how many steps are done, int32.
+    """
+
+    params: Params
+    optimizer_states: dict[str, Any]
+    key: PRNGKeyArray
+    step: Int[Array, ""]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class StepInfo:
+    """What a step has to say; never carried into the next one.
+
+    Attributes:
+      losses: each term of the phases' losses, by name.
+      gradient_norms: Euclidean norm of each phase's gradient, by the phase's name.
+    """
+
+    losses: dict[str, Float[Array, ""]]
+    gradient_norms: dict[str, Float[Array, ""]]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class LoopState:
+    """What the compiled loop carries, and a checkpoint holds.
+
+    Attributes:
+      state: see there.
+      sums: the infos of the epoch's steps so far, added up.
+      first_bad: for each phase the first step whose gradient was not finite, int32;
+        `NEVER` where there was none.
+    """
+
+    state: TrainState
+    sums: StepInfo
+    first_bad: dict[str, Int[Array, ""]]
+
+
+NEVER = np.int32(2**31 - 1)
+
+Update = Callable[[TrainState, Batch], tuple[TrainState, StepInfo]]
+Loop = Callable[[LoopState, Batch, int], LoopState]
+
+
+def init(
+    config: Config,
+    key: PRNGKeyArray,
+    *,
+    image_shape: tuple[int, int, int],
+    prior: Prior | None = None,
+    phases: tuple[Phase, ...] | None = None,
+) -> TrainState:
+    """The state before the first step.
+
+    Args:
+      config: which networks and optimizers.
+      key: typed key of the run, such as `jax.random.key(config.seed)`.
+      image_shape: `(height, width, channels)`.
+      prior: in place of the config's.
+      phases: in place of the variant's.
+    """
+    phases = phases or VARIANTS[config.model]
+    networks = make_model(config, image_shape=image_shape, prior=prior).networks
+    params = networks.init(jax.random.fold_in(key, INIT_STREAM), subsets_of(phases))
+    optimizer_states = {
+        phase.name: make_optimizer(config, phase).init(params) for phase in phases
+    }
+    return TrainState(params, optimizer_states, key, jnp.zeros((), jnp.int32))
+
+
+def make_update(
+    config: Config,
+    phase: str | Phase,
+    *,
+    prior: Prior | None = None,
+    phases: tuple[Phase, ...] | None = None,
+) -> Update:
+    """One phase of a step: `update(state, batch) -> (state, info)`.
+
+    The loss is differentiated with respect to the phase's own subsets alone, and only
+    those are written back: all else in the state stays as it was, bit for bit. The
+    step count is left alone too.
+
+    Args:
+      config: rates, weights, networks.
+      phase: a phase of the variant, or its name.
+      prior: in place of the config's.
+      phases: in place of the variant's; the phase's place among them picks its stream
+        of random numbers.
+
+    Raises:
+      UserError: the variant has no such phase.
+    """
+    phases = phases or VARIANTS[config.model]
+    index = find_phase(phases, phase)
+    phase = phases[index]
+    optimizer = make_optimizer(config, phase)
+
+    def update(state: TrainState, batch: Batch) -> tuple[TrainState, StepInfo]:
+        model = make_model(config, image_shape=batch.x.shape[1:], prior=prior)
+        key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), index)
+        moved = {name: state.params[name] for name in phase.moves}
+
+        def loss(moved: Params) -> tuple[Array, dict[str, Array]]:
+            return phase.loss(state.params | moved, batch, key, model)
+
+        gradients, terms = jax.grad(loss, has_aux=True)(moved)
+        # optax.partition wants the whole tree; it never reads what it holds.
+        held = jax.tree.map(jnp.zeros_like, state.params)
+        updates, optimizer_state = optimizer.update(
+            held | gradients, state.optimizer_states[phase.name], state.params
+        )
+        moved = optax.apply_updates(moved, {name: updates[name] for name in moved})
+        state = TrainState(
+            params=state.params | moved,
+            optimizer_states=state.optimizer_states | {phase.name: optimizer_state},
+            key=state.key,
+            step=state.step,
+        )
+        return state, StepInfo(terms, {phase.name: optax.tree.norm(gradients)})
+
+    return update
+
+
+def make_step(
+    config: Config,
+    *,
+    prior: Prior | None = None,
+    phases: tuple[Phase, ...] | None = None,
+) -> Update:
+    """All phases in order on one batch: `step(state, batch) -> (state, info)`.
+
+    Each phase sees the parameters as the phase before left them.
+
+    Source: the guide's part 2: reconstruction, discriminator, generator.
+    """
+    phases = phases or VARIANTS[config.model]
+    updates = [
+        make_update(config, phase, prior=prior, phases=phases) for phase in phases
+    ]
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepInfo]:
+        losses, gradient_norms = {}, {}
+        for update in updates:
+            state, info = update(state, batch)
+            losses |= info.losses
+            gradient_norms |= info.gradient_norms
+        state = TrainState(
+            state.params, state.optimizer_states, state.key, state.step + 1
+        )
+        return state, StepInfo(losses, gradient_norms)
+
+    return step
+
+
+def data_order(key: PRNGKeyArray, epoch: Array, n_images: int) -> Int[Array, " n"]:
+    """The order of the images in an epoch: a permutation of (run's key, epoch)."""
+    key = jax.random.fold_in(jax.random.fold_in(key, ORDER_STREAM), epoch)
+    return jax.random.permutation(key, n_images)
+
+
+def start(
+    config: Config,
+    key: PRNGKeyArray,
+    *,
+    image_shape: tuple[int, int, int],
+    prior: Prior | None = None,
+    phases: tuple[Phase, ...] | None = None,
+) -> LoopState:
+    """What the loop starts from: see `init` for the arguments."""
+    phases = phases or VARIANTS[config.model]
+    state = init(config, key, image_shape=image_shape, prior=prior, phases=phases)
+    image = jnp.zeros((config.batch_size, *image_shape), jnp.float32)
+    step = make_step(config, prior=prior, phases=phases)
+    _, info = jax.eval_shape(step, state, Batch(image))
+    return LoopState(
+        state=state,
+        sums=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), info),
+        first_bad={phase.name: jnp.array(NEVER) for phase in phases},
+    )
+
+
+def make_loop(config: Config, step: Update) -> Loop:
+    """Many steps in one compiled call: `loop(carry, data, until)`.
+
+    `data` is the whole training set as one `Batch`, x in uint8: batches are gathered
+    and scaled on the device. The loop runs until the state's step is `until`, which
+    must not lie beyond the end of the epoch. Where calls begin and end never changes a
+    number. `carry` is donated: use the returned one.
+    """
+
+    def loop(carry: LoopState, data: Batch, until: Array) -> LoopState:
+        n_images = data.x.shape[0]
+        steps_per_epoch = config.steps_per_epoch(n_images)
+        first_step = carry.state.step
+        epoch = first_step // steps_per_epoch
+        order = data_order(carry.state.key, epoch, n_images)
+
+        def body(index: Array, carry: LoopState) -> LoopState:
+            first = (index - epoch * steps_per_epoch) * config.batch_size
+            rows = jax.lax.dynamic_slice(order, (first,), (config.batch_size,))
+            state, info = step(carry.state, take(data, rows))
+            sums = jax.tree.map(jnp.add, carry.sums, info)
+            first_bad = {
+                name: jnp.where(jnp.isfinite(norm), NEVER, index)
+                for name, norm in info.gradient_norms.items()
+            }
+            return LoopState(
+                state, sums, jax.tree.map(jnp.minimum, carry.first_bad, first_bad)
+            )
+
+        return jax.lax.fori_loop(first_step, until, body, carry)
+
+    return jax.jit(loop, donate_argnums=0)
+
+
+def take(data: Batch, rows: Int[Array, " batch"]) -> Batch:
+    """The named rows of a data set in uint8, images scaled to [0, 1]."""
+    return Batch(
+        x=data.x[rows].astype(jnp.float32) / 255,
+        y=None if data.y is None else data.y[rows],
+    )

@@ -1,0 +1,65 @@
+"""Annotations checked at run time, strict shapes, and small things to train on."""
+
+import importlib.util
+import pkgutil
+
+import jax
+import numpy as np
+import pytest
+from jaxtyping import install_import_hook
+
+# Must come before the first import of the package. `config` and `data` are left out:
+# what they take is a user's input, which they check themselves and answer in words.
+install_import_hook(
+    [
+        f"aae_jax.{module.name}"
+        for module in pkgutil.iter_modules(
+            importlib.util.find_spec("aae_jax").submodule_search_locations
+        )
+        if module.name not in ("config", "data")
+    ],
+    "beartype.beartype",
+)
+
+from aae_jax.config import Config  # noqa: E402
+from aae_jax.data import Dataset  # noqa: E402
+from aae_jax.phases import Batch  # noqa: E402
+from aae_jax.training import LoopState, StepInfo, TrainState  # noqa: E402
+
+# jax builds trees of anything (shapes, axes, flags) from these classes; what they hold
+# is checked by the functions that take it apart.
+for tree in (Batch, TrainState, StepInfo, LoopState):
+    tree.__init__ = tree.__init__.__wrapped__
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+TINY_SHAPE = (8, 8, 1)
+
+
+@pytest.fixture
+def strict_dtypes():
+    """No silent promotion of dtypes; optax's Adam and schedules need it elsewhere."""
+    with jax.numpy_dtype_promotion("strict"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_config():
+    """A config whose training compiles and runs in a moment."""
+    return Config(hidden=(16, 16), batch_size=20, steps=60)
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset():
+    """Images of four classes: a bright quarter each, at a varying level, and noise."""
+    rng = np.random.default_rng(0)
+
+    def draw(n):
+        y = np.arange(n, dtype=np.int32) % 4
+        x = rng.integers(0, 30, (n, *TINY_SHAPE), np.uint8)
+        for image, label, level in zip(x, y, rng.integers(120, 220, n), strict=True):
+            row, column = 4 * (label // 2), 4 * (label % 2)
+            image[row : row + 4, column : column + 4] += np.uint8(level)
+        return x, y
+
+    return Dataset("tiny", *draw(400), *draw(100), class_names=tuple("abcd"))

@@ -1,0 +1,32 @@
+"""Train an adversarial autoencoder: python train.py --prior normal --z-dim 2"""
+
+import sys
+
+
+def main() -> None:
+    """Check the flags, train, say what came out and where it is."""
+    from aae_jax.cli import training_request
+
+    request = training_request(sys.argv[1:])
+    if request.finished is not None:
+        print(f"{request.finished.path} is finished; nothing is left to do")
+        return
+
+    from aae_jax.fitting import fit  # imports jax, which takes seconds
+    from aae_jax.reporting import summary
+
+    run = fit(request.config, options=request.options)
+    print(summary(run.folder, run.metrics()))
+
+
+if __name__ == "__main__":
+    try:
+        from aae_jax.cli import exit_status
+    except ModuleNotFoundError as error:
+        print(
+            f"train.py: the package {error.name} is not installed; type 'make setup', "
+            "then 'source .venv/bin/activate'",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    sys.exit(exit_status(main, script="train.py"))
