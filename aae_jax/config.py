@@ -180,12 +180,11 @@ class Config:
         known = {field.name for field in dataclasses.fields(cls)}
         if wrong := sorted(known.symmetric_difference(values)):
             raise UserError(f"a stored config has other fields than ours: {wrong}")
-        return cls(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in values.items()
-            }
-        )
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**fields)
 
 
 def resumed(stored: Config, given: Mapping[str, Any], *, n_train: int) -> Config:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from aae_jax.priors import Prior
+from aae_jax.priors import LogDensity, Prior
 
 MASSES = (0.5, 0.9, 0.99)
 """Shares of the prior that its contours hold."""
@@ -90,8 +90,8 @@ class Grid:
     """
 
     codes: NDArray[np.float32]
-    first: NDArray[np.float64]
-    second: NDArray[np.float64]
+    first: NDArray[np.floating]
+    second: NDArray[np.floating]
 
 
 def grid_codes(
@@ -177,8 +177,8 @@ def prior_density(
     first, second = np.linspace(low, high, _CELLS, axis=-1)
     if prior.log_density is not None and plane.shares is None:
         lattice = np.stack(np.meshgrid(first, second), axis=-1)
-        at_points = _evaluate(prior, z_prior)
-        on_grid = _evaluate(prior, plane.lift(lattice.reshape(-1, 2)))
+        at_points = _evaluate(prior.log_density, z_prior)
+        on_grid = _evaluate(prior.log_density, plane.lift(lattice.reshape(-1, 2)))
         on_grid = on_grid.reshape(_CELLS, _CELLS)
     else:
         with np.errstate(divide="ignore"):
@@ -225,7 +225,7 @@ def smoothed_histogram(
 
 def visible_range(
     points: Float[np.ndarray, "n p"], prior_points: Float[np.ndarray, "m p"]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """What a picture shows along each axis `[p]`: low and high end, with a margin.
 
     The prior's central 99.7%, widened to the codes' central 99%.
@@ -237,12 +237,12 @@ def visible_range(
 
 def _padded(
     low: NDArray[np.floating], high: NDArray[np.floating]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """A range with a twentieth more at both ends; never an empty one."""
     room = np.maximum((high - low).astype(np.float64) / 20, 1e-6)
     return low - room, high + room
 
 
-def _evaluate(prior: Prior, z: np.ndarray) -> NDArray[np.float64]:
-    log_density = np.asarray(prior.log_density(jnp.asarray(z, jnp.float32)), np.float64)
-    return np.nan_to_num(log_density, nan=-_FAR, neginf=-_FAR, posinf=_FAR)
+def _evaluate(log_density: LogDensity, z: np.ndarray) -> NDArray[np.float64]:
+    nats = np.asarray(log_density(jnp.asarray(z, jnp.float32)), np.float64)
+    return np.nan_to_num(nats, nan=-_FAR, neginf=-_FAR, posinf=_FAR)

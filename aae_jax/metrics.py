@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from aae_jax.networks import Params
 from aae_jax.phases import Model
@@ -72,7 +72,7 @@ class LatentReference:
 
         0.01 for codes that follow the prior perfectly, 1 for codes far from it.
         """
-        tree = cKDTree(z)
+        tree = KDTree(z)
         distances = [tree.query(draw)[0] for draw in self.gap_draws]
         return float(np.mean(np.stack(distances) > self.gap_radius))
 
@@ -101,7 +101,7 @@ def make_reference(prior: Prior, n: int) -> LatentReference:
         for index in range(DRAWS)
     ]
     pairs = [
-        cKDTree(draw(2 * index)).query(draw(2 * index + 1))[0]
+        KDTree(draw(2 * index)).query(draw(2 * index + 1))[0]
         for index in range(GAP_DRAWS)
     ]
     return LatentReference(
@@ -165,7 +165,7 @@ def knn_accuracy(z: Float[NDArray, "n z_dim"], y: Int[NDArray, " n"]) -> float |
     z, y = z[y >= 0], y[y >= 0]
     if len(z) < 2 * NEIGHBOURS:
         return None
-    _, nearest = cKDTree(z[0::2]).query(z[1::2], k=NEIGHBOURS)
+    _, nearest = KDTree(z[0::2]).query(z[1::2], k=NEIGHBOURS)
     classes, y = np.unique(y, return_inverse=True)
     votes = np.eye(len(classes), dtype=np.int64)[y[0::2][nearest]].sum(axis=1)
     return float(np.mean(votes.argmax(axis=1) == y[1::2]))

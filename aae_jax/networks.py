@@ -93,7 +93,8 @@ class Networks:
         return self._apply("discriminator", params, z)[:, 0]
 
     def _apply(self, subset: str, params: Params, x: Array) -> Array:
-        return self.modules[subset].apply({"params": params[subset]}, x)
+        output: Any = self.modules[subset].apply({"params": params[subset]}, x)
+        return output
 
 
 def make_networks(

@@ -32,6 +32,12 @@ class Batch:
     x_labelled: Float[Array, "labelled height width channels"] | None = None
     y_labelled: Int[Array, " labelled"] | None = None
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        _, height, width, channels = self.x.shape
+        return height, width, channels
+
 
 @dataclass(frozen=True)
 class Model:
@@ -88,7 +94,10 @@ def reconstruction_phase_loss(
 def discriminator_phase_loss(
     params: Params, batch: Batch, key: PRNGKeyArray, model: Model
 ) -> tuple[Array, Terms]:
-    """Cross-entropy of prior samples against codes, plus the gradient penalty."""
+    """Cross-entropy of prior samples against codes, plus half the gradient penalty.
+
+    The penalty is taken at the samples and at the codes, and both are added.
+    """
     # Codes are data here: the discriminator must not pull the encoder its way.
     z = jax.lax.stop_gradient(model.networks.encode(params, batch.x))
     z_prior = model.prior.sample(key, z.shape[0])
@@ -99,8 +108,12 @@ def discriminator_phase_loss(
     loss = losses.discriminator_loss(discriminate(z_prior), discriminate(z))
     terms = {"discriminator": loss}
     if weight := model.config.hyperparameters.gradient_penalty:
-        slopes = [losses.gradient_penalty(discriminate, at) for at in (z_prior, z)]
-        loss = loss + weight * sum(slopes)
+        # Slopes a unit of what the discriminator sees: one weight fits every prior.
+        unit = model.networks.scale
+        loss = loss + weight / 2 * sum(
+            losses.gradient_penalty(lambda seen: discriminate(seen * unit), at / unit)
+            for at in (z_prior, z)
+        )
     return loss, terms
 
 

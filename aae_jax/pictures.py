@@ -13,7 +13,7 @@ from aae_jax.errors import RunError
 from aae_jax.latent_plane import grid_codes, latent_plane
 from aae_jax.run import Run
 
-PRIOR_SAMPLES = 10_000
+PRIOR_SAMPLES = 100_000
 SHOWN_SAMPLES = 100
 
 
@@ -41,14 +41,15 @@ def draw_pictures(
     Args:
       x: `[n, height, width, channels]`, the images that are encoded.
       y: `[n]`, their labels, or None.
-      names: of `PICTURES`; all of them where there are none.
+      names: of `PICTURES`; by default all that can be drawn by now.
 
     Raises:
       RunError: `out` cannot be written.
     """
     subject = Subject(run, x, y, run.encode(x), run.sample_codes(PRIOR_SAMPLES))
     paths = []
-    for name in names or PICTURES:
+    drawable = [name for name in PICTURES if name != "losses" or run.folder.read_log()]
+    for name in names or drawable:
         path = out / f"{name}.png"
         try:
             figures.save(PICTURES[name](subject), path)
@@ -71,7 +72,11 @@ def _grid(subject: Subject) -> Figure:
     images = run.decode(grid.codes.reshape(-1, z_dim))
     images = images.reshape(rows, columns, *images.shape[1:])
     return figures.grid_figure(
-        images, first=grid.first, second=grid.second, title=run.folder.name
+        images,
+        first=grid.first,
+        second=grid.second,
+        title=run.folder.name,
+        axis_names=plane.axis_names,
     )
 
 
@@ -83,6 +88,20 @@ def _latent(subject: Subject) -> Figure:
         z_prior=subject.z_prior,
         title=subject.run.folder.name,
         class_names=subject.run.record.dataset.get("class_names"),
+        gap_note=_gap_note(subject.run),
+    )
+
+
+def _gap_note(run: Run) -> str | None:
+    """The last gap fraction that the training measured, in words."""
+    log = run.folder.read_log()
+    if not log:
+        return None
+    latent = log[-1]["validation"]["latent"]
+    rescaled = ", codes scaled to the prior first" if "rescaled" in latent else ""
+    return (
+        f"{latent['gap_fraction']:.1%} of prior samples have no held-out code near "
+        f"them (1% is perfect{rescaled})."
     )
 
 

@@ -139,7 +139,7 @@ def mixture(*, std: float = 5.0) -> Prior:
         return s * _rotate(spot, 2 * math.pi * part / COMPONENTS)
 
     def log_density(z: Array) -> Array:
-        angles = -2 * math.pi * jnp.arange(COMPONENTS) / COMPONENTS
+        angles = -2 * math.pi * np.arange(COMPONENTS, dtype=np.float32) / COMPONENTS
         spokes = jax.vmap(lambda angle: _rotate(z / s, angle))(angles)
         logs = jax.scipy.stats.norm.logpdf(
             spokes, jnp.array([[[centre, 0.0]]]), jnp.array([[[along, across]]])

@@ -86,7 +86,7 @@ class LoopState:
 NEVER = np.int32(2**31 - 1)
 
 Update = Callable[[TrainState, Batch], tuple[TrainState, StepInfo]]
-Loop = Callable[[LoopState, Batch, int], LoopState]
+Loop = Callable[[LoopState, Batch, np.int32], LoopState]
 
 
 def init(
@@ -144,7 +144,7 @@ def make_update(
     optimizer = make_optimizer(config, phase)
 
     def update(state: TrainState, batch: Batch) -> tuple[TrainState, StepInfo]:
-        model = make_model(config, image_shape=batch.x.shape[1:], prior=prior)
+        model = make_model(config, image_shape=batch.image_shape, prior=prior)
         key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), index)
         moved = {name: state.params[name] for name in phase.moves}
 
@@ -157,9 +157,9 @@ def make_update(
         updates, optimizer_state = optimizer.update(
             held | gradients, state.optimizer_states[phase.name], state.params
         )
-        moved = optax.apply_updates(moved, {name: updates[name] for name in moved})
+        changed: Any = optax.apply_updates(state.params, updates)
         state = TrainState(
-            params=state.params | moved,
+            params=state.params | {name: changed[name] for name in phase.moves},
             optimizer_states=state.optimizer_states | {phase.name: optimizer_state},
             key=state.key,
             step=state.step,

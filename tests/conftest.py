@@ -1,7 +1,9 @@
 """Annotations checked at run time, strict shapes, and small things to train on."""
 
+import functools
 import importlib.util
 import pkgutil
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -24,7 +26,13 @@ install_import_hook(
 from aae_jax.config import Config  # noqa: E402
 from aae_jax.data import Dataset  # noqa: E402
 from aae_jax.phases import Batch  # noqa: E402
-from aae_jax.training import LoopState, StepInfo, TrainState  # noqa: E402
+from aae_jax.training import (  # noqa: E402
+    LoopState,
+    StepInfo,
+    TrainState,
+    init,
+    make_update,
+)
 
 # jax builds trees of anything (shapes, axes, flags) from these classes; what they hold
 # is checked by the functions that take it apart.
@@ -47,6 +55,35 @@ def strict_dtypes():
 def tiny_config():
     """A config whose training compiles and runs in a moment."""
     return Config(hidden=(16, 16), batch_size=20, steps=60)
+
+
+@pytest.fixture(scope="session")
+def tiny_state(tiny_config):
+    """`tiny_state(model)`: the first state of a variant, made once."""
+
+    @functools.cache
+    def make(model):
+        config = replace(tiny_config, model=model)
+        return init(config, jax.random.key(0), image_shape=TINY_SHAPE)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_update(tiny_config):
+    """`tiny_update(model, phase)`: the update by a phase, compiled once for all."""
+
+    @functools.cache
+    def make(model, phase):
+        return jax.jit(make_update(replace(tiny_config, model=model), phase))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_batch(tiny_dataset):
+    """The first images of the tiny data set, as a step takes them."""
+    return Batch(jax.numpy.asarray(tiny_dataset.x_train[:20], "float32") / 255)
 
 
 @pytest.fixture(scope="session")

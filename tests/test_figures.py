@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import jax
 import matplotlib.style
 import numpy as np
 import pytest
@@ -12,13 +11,8 @@ from PIL import Image
 from aae_jax import figures, priors
 from aae_jax.errors import UserError
 from aae_jax.figures.classes import CLASS_COLOURS
-from aae_jax.latent_plane import grid_codes, latent_plane
 
 TITLE = "20260101-120000-aae-normal"
-
-
-def samples(prior, n, seed=0):
-    return np.asarray(prior.sample(jax.random.key(seed), n))
 
 
 def normal_codes(z_dim=2, n=400):
@@ -26,9 +20,14 @@ def normal_codes(z_dim=2, n=400):
 
 
 def draw_latent(z, y=None, **options):
-    prior = priors.normal(z.shape[1])
+    z_prior = np.random.default_rng(2).normal(0, 5, (4000, z.shape[1]))
     return figures.latent_figure(
-        z, y, prior=prior, z_prior=samples(prior, 4000), title=TITLE, **options
+        z,
+        y,
+        prior=priors.normal(z.shape[1]),
+        z_prior=z_prior.astype(np.float32),
+        title=TITLE,
+        **options,
     )
 
 
@@ -47,18 +46,18 @@ def inside(picture, axes):
 
 
 def centre_of(mask):
-    """Mean place of a mask: parts of the width from the left, of the height from below."""
+    """Mean place of a mask, in parts of its width and, from below, its height."""
     rows, columns = np.nonzero(mask)
     return columns.mean() / mask.shape[1], 1 - rows.mean() / mask.shape[0]
 
 
 def texts_of(figure):
-    return " ".join(text.get_text() for text in figure.texts)
+    return " ".join(" ".join(text.get_text() for text in figure.texts).split())
 
 
 @pytest.mark.parametrize(
     ("row", "column", "right", "up"),
-    [(0, 0, 0, 0), (0, 5, 1, 0), (3, 0, 0, 1), (3, 5, 1, 1)],
+    [(0, 5, 1, 0), (3, 1, 0, 1)],
 )
 def test_a_decoded_code_lies_at_its_coordinates(tmp_path, row, column, right, up):
     images = np.zeros((4, 6, 8, 8, 1), np.float32)
@@ -125,14 +124,21 @@ def test_equal_figures_give_equal_bytes_whatever_the_style_around_them(tmp_path)
     figure = draw_latent(z, y)
     figures.save(figure, tmp_path / "once.png")
     figures.save(figure, tmp_path / "again.png")
+    losses = figures.losses_figure([log_row(1)], title=TITLE)
     with matplotlib.style.context("dark_background"):
         figures.save(draw_latent(z, y), tmp_path / "dark.png")
+        dark_losses = figures.losses_figure([log_row(1)], title=TITLE)
+        dark_losses = pixels_of(dark_losses, tmp_path / "losses.png")
+    np.testing.assert_array_equal(
+        pixels_of(losses, tmp_path / "losses.png"), dark_losses
+    )
     once = (tmp_path / "once.png").read_bytes()
     assert (tmp_path / "again.png").read_bytes() == once
     assert (tmp_path / "dark.png").read_bytes() == once
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "again.png",
         "dark.png",
+        "losses.png",
         "once.png",
     ]
 
@@ -140,7 +146,7 @@ def test_equal_figures_give_equal_bytes_whatever_the_style_around_them(tmp_path)
 def test_a_save_that_fails_leaves_nothing_behind(tmp_path):
     (tmp_path / "grid.png").mkdir()
     figure = figures.samples_figure(np.zeros((4, 4, 4, 1), np.float32), title=TITLE)
-    with pytest.raises(OSError, match="grid.png"):
+    with pytest.raises(OSError, match=r"grid\.png"):
         figures.save(figure, tmp_path / "grid.png")
     assert [path.name for path in tmp_path.iterdir()] == ["grid.png"]
 
@@ -161,8 +167,9 @@ def test_codes_of_any_dimension_are_drawn(tmp_path, z_dim):
     assert TITLE in texts_of(figure)
     assert ("variance" in figure.axes[0].get_xlabel()) == (z_dim > 2)
     figure = figures.histogram_figure(z, normal_codes(z_dim), title=TITLE)
-    assert pixels_of(figure, tmp_path / "histogram.png").shape[1] == 1000
     assert len(figure.axes) == z_dim
+    if z_dim == 3:
+        assert pixels_of(figure, tmp_path / "histogram.png").shape[1] == 1000
 
 
 def test_ten_thousand_codes_fit_a_page_of_300_kilobytes(tmp_path):
@@ -183,9 +190,8 @@ def test_a_noisy_grey_mosaic_stays_small(tmp_path):
     assert len(np.unique(np.asarray(Image.open(path)))) <= 64
 
 
-@pytest.mark.parametrize("y", [None, np.full(400, -1)])
-@pytest.mark.parametrize("z_dim", [1, 2])
-def test_unlabelled_codes_are_grey(tmp_path, y, z_dim):
+@pytest.mark.parametrize(("z_dim", "y"), [(1, np.full(400, -1)), (2, None)])
+def test_unlabelled_codes_are_grey(tmp_path, z_dim, y):
     figure = draw_latent(normal_codes(z_dim), y)
     picture = pixels_of(figure, tmp_path / "latent.png")
     assert np.ptp(picture, axis=-1).max() == 0
@@ -214,6 +220,12 @@ def test_names_of_classes_are_texts_not_formulas(tmp_path):
     assert shown == ["$cat", "dog_$x^", "a name that is mu\u2026", "3"]
 
 
+def test_a_legend_says_when_it_cannot_name_all_classes(tmp_path):
+    figure = draw_latent(normal_codes(), np.arange(400) % 40)
+    pixels_of(figure, tmp_path / "latent.png")
+    assert "24 of 40 classes are named." in texts_of(figure)
+
+
 def test_class_colours_stay_apart_without_a_kind_of_cone():
     # Machado, Oliveira and Fernandes 2009, full severity; Ottosson's OKLab.
     red_blind = "0.152286 1.052583 -0.204868 0.114503 0.786281 0.099216 "
@@ -240,11 +252,10 @@ def test_class_colours_stay_apart_without_a_kind_of_cone():
 
     usual = matplotlib.color_sequences["petroff10"]
     usual = [matplotlib.colors.to_hex(colour) for colour in usual]
-    for sight in (matrix(red_blind), matrix(green_blind)):
-        least = least_distance(CLASS_COLOURS, sight)
-        assert least > 0.11
-        assert least > 1.9 * least_distance(usual, sight)
-    assert least_distance(CLASS_COLOURS, np.eye(3)) > 0.18
+    sights = [np.eye(3), matrix(red_blind), matrix(green_blind)]
+    least = min(least_distance(CLASS_COLOURS, sight) for sight in sights)
+    assert least > 0.12
+    assert least > 1.9 * min(least_distance(usual, sight) for sight in sights)
 
 
 def test_histograms_tell_mean_and_deviation_and_what_is_left_out():
@@ -254,7 +265,8 @@ def test_histograms_tell_mean_and_deviation_and_what_is_left_out():
     assert "4 more dimensions are not shown." in texts_of(figure)
     numbers = figure.axes[0].texts[0].get_text()
     assert "codes \u22122.00 \u00b1 1.00" in numbers
-    assert "\u00b1 5.0" in numbers
+    expected = normal_codes(20, n=4000)[:, 0]
+    assert f"\u00b1 {expected.std():.2f}" in numbers
 
 
 def test_reconstructions_stand_below_their_images_a_column_a_class(tmp_path):
@@ -270,8 +282,7 @@ def test_reconstructions_stand_below_their_images_a_column_a_class(tmp_path):
     assert "0.0713" in texts_of(figure)  # mean of (c / 20)^2
 
 
-@pytest.mark.parametrize("n", [1, 7, 25])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("n", "channels"), [(1, 1), (7, 3), (25, 1)])
 def test_few_images_and_colours_are_fine(tmp_path, n, channels):
     x = np.random.default_rng(0).random((n, 5, 7, channels)).astype(np.float32)
     figure = figures.reconstructions_figure(x, x, title=TITLE)
@@ -304,7 +315,7 @@ def expected_values(figure):
     }
 
 
-@pytest.mark.parametrize("epochs", [1, 3, 40])
+@pytest.mark.parametrize("epochs", [1, 40])
 def test_losses_are_drawn_beside_their_equilibria(tmp_path, epochs):
     log = [log_row(1 + epoch) for epoch in range(epochs)]
     figure = figures.losses_figure(log, title=TITLE)
@@ -333,25 +344,3 @@ def test_an_autoencoder_has_no_panels_of_an_adversary(tmp_path):
 def test_a_log_without_losses_is_refused_in_words():
     with pytest.raises(UserError, match="train for an epoch"):
         figures.losses_figure([], title=TITLE)
-
-
-def test_a_grid_of_decoded_codes_is_drawn_end_to_end(tmp_path):
-    prior = priors.normal(3)
-    z = samples(prior, 300)
-    plane = latent_plane(z)
-    grid = grid_codes(prior, plane, z_prior=z, n=5)
-    # A decoder that paints the first principal coordinate as brightness.
-    brightness = (plane.project(grid.codes)[..., 0] + 10) / 20
-    images = np.broadcast_to(brightness[..., None, None, None], (5, 5, 4, 4, 1))
-    figure = figures.grid_figure(
-        images.astype(np.float32),
-        first=grid.first,
-        second=grid.second,
-        title=TITLE,
-        axis_names=plane.axis_names,
-    )
-    picture = inside(pixels_of(figure, tmp_path / "grid.png"), figure.axes[0])
-    columns = picture[..., 0].mean(axis=0)
-    assert np.all(np.diff(columns) >= 0)
-    assert columns[-1] > columns[0] + 200
-    assert "second principal component" in figure.axes[0].get_ylabel()

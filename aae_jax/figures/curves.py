@@ -94,7 +94,7 @@ def losses_figure(log: Sequence[Mapping[str, Any]], *, title: str) -> Figure:
     figure = page("Losses", title, caption=caption, height=2.6 * rows)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(panels) :]:
-        axes.set_visible(False)
+        axes.remove()
     for axes, (panel, curves) in zip(grid.flat, panels, strict=False):
         _draw(axes, panel, curves)
     for axes in grid.flat[: len(panels)][-columns:]:

@@ -32,7 +32,7 @@ def histogram_figure(
     columns = min(shown, 2 if shown <= 4 else 4)
     rows = math.ceil(shown / columns)
     low, high = visible_range(z, z_prior)
-    low, high = low.min(), high.max()
+    low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
     notes = [
         f"Filled: {len(z):,} codes. Outline: the prior. Numbers: mean \u00b1 standard "
         "deviation.",
@@ -44,8 +44,8 @@ def histogram_figure(
     figure = page("Codes beside the prior", title, caption=caption, height=height)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axes in panels.flat[shown:]:
-        axes.set_visible(False)
-    edges = np.linspace(low, high, 61 if columns <= 2 else 41)
+        axes.remove()
+    edges = np.linspace(low[0], high[0], 61 if columns <= 2 else 41)
     for index, axes in enumerate(panels.flat[:shown]):
         _draw_dimension(axes, z[:, index], z_prior[:, index], edges)
         axes.set_title(f"dimension {index + 1}", size=9, color=INK, loc="left")

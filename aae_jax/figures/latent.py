@@ -1,6 +1,7 @@
 """The codes over the prior's contours."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -21,10 +22,10 @@ from aae_jax.latent_plane import (
 )
 from aae_jax.priors import Prior
 
-_LEGEND_ROWS = 24
+_NAMED = 24  # classes that a page has room for
 _WORTH_A_NAME = 0.3  # of the density of the class at its best spot
 _SHADES = ("#f7f7f7", "#f0f0f0", "#e8e8e8")
-_STROKES = ("-", (0, (5, 2)), (0, (1, 1.5)))
+_STROKES: tuple[Literal["-", "--", ":"], ...] = ("-", "--", ":")
 
 
 def latent_figure(
@@ -58,10 +59,16 @@ def latent_figure(
         middle, half = (low + high) / 2, np.max(high - low) / 2
         low, high = middle - half, middle + half
     classes = classes_of(y, len(z), class_names=class_names)
-    outside = outside_note(points, low, high)
-    notes = [f"{len(z):,} codes.", _lines_note(plane, prior), gap_note, outside]
+    notes = [
+        f"{len(z):,} codes.",
+        _lines_note(plane, prior),
+        gap_note,
+        outside_note(points, low, high),
+    ]
+    classes = classes_of(y, len(z), class_names=class_names)
+    if len(classes) > _NAMED:
+        notes.append(f"{_NAMED} of {len(classes):,} classes are named.")
     caption = " ".join(filter(None, notes))
-
     if len(plane.axes) == 1:
         figure = page("Codes and the prior", title, caption=caption, height=4.0)
         axes = figure.add_subplot()
@@ -72,7 +79,7 @@ def latent_figure(
         axes = figure.add_subplot(aspect="equal")
         density = prior_density(prior, plane, z_prior)
         _draw_scatter(axes, points, classes)
-        _draw_class_names(axes, points, classes, low, high)
+        _draw_class_names(axes, points, classes[:_NAMED], low, high)
         entries = _draw_contours(axes, density)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
         axes.set_ylabel(plane.axis_names[1])
@@ -124,11 +131,13 @@ def _draw_class_names(
             score[_around(row), _around(column)] = 0
         if each.colour == UNLABELLED or score.max() < _WORTH_A_NAME * best or not best:
             continue
-        row, column = np.unravel_index(score.argmax(), score.shape)
+        row, column = map(int, np.unravel_index(score.argmax(), score.shape))
         taken.append((row, column))
         share = np.array([column, row]) / (len(score) - 1)
+        across, above = low + share * (high - low)
         axes.text(
-            *(low + share * (high - low)),
+            across,
+            above,
             each.name,
             size=13,
             weight="bold",
@@ -173,7 +182,7 @@ def _draw_strip(
     edges = np.linspace(*limits, 81)
     axes.hist(
         [points[each.rows] for each in classes],
-        edges,
+        edges.tolist(),
         stacked=True,
         color=[each.colour for each in classes],
     )
@@ -185,9 +194,9 @@ def _draw_strip(
 def _draw_legend(axes: Axes, classes: list[CodeClass], lines: list[Line2D]) -> None:
     dots = [
         Line2D([], [], marker="o", linestyle="", markersize=8, color=each.colour)
-        for each in classes[:_LEGEND_ROWS]
+        for each in classes[:_NAMED]
     ]
-    names = [each.name for each in classes[:_LEGEND_ROWS]]
+    names = [each.name for each in classes[:_NAMED]]
     text = {"fontsize": 9, "labelcolor": INK, "frameon": False, "borderaxespad": 0}
     legend = axes.legend(
         dots, names, loc="upper left", bbox_to_anchor=(1.02, 1), **text
@@ -197,7 +206,7 @@ def _draw_legend(axes: Axes, classes: list[CodeClass], lines: list[Line2D]) -> N
     if not lines:
         return
     axes.add_artist(legend)
-    axes.legend(
+    legend = axes.legend(
         handles=lines,
         title="prior",
         loc="lower left",
@@ -206,6 +215,7 @@ def _draw_legend(axes: Axes, classes: list[CodeClass], lines: list[Line2D]) -> N
         alignment="left",
         **text,
     )
+    legend.get_title().set_color(INK)
 
 
 def _around(node: int) -> slice:

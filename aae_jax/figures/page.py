@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -78,8 +79,12 @@ def shortened(text: str, letters: int) -> str:
     return text if len(text) <= letters else text[: letters - 1] + "\u2026"
 
 
-def outside_note(points: np.ndarray, low: np.ndarray, high: np.ndarray) -> str:
-    """A sentence on how many of the codes `[n, p]` a picture leaves out, or ''."""
+def outside_note(
+    points: Float[np.ndarray, "n p"],
+    low: Float[np.ndarray, " p"],
+    high: Float[np.ndarray, " p"],
+) -> str:
+    """A sentence on how many of the codes a picture leaves out, or ''."""
     count = int(np.any((points < low) | (points > high), axis=1).sum())
     if not count:
         return ""
@@ -132,8 +137,10 @@ def _in_256_colours(picture: Image.Image) -> Image.Image:
     place = np.searchsorted(common, codes).clip(max=len(common) - 1)
     exact = common[place] == codes
     colours = np.stack([common >> 16, common >> 8 & 255, common & 255], axis=-1)
-    palette = (rest.getpalette() + [0] * 3 * n_rest)[: 3 * n_rest]
-    indexed = Image.fromarray(np.where(exact, n_rest + place, rest).astype(np.uint8))
+    palette = ((rest.getpalette() or []) + [0] * 3 * n_rest)[: 3 * n_rest]
+    indexed = Image.fromarray(
+        np.where(exact, n_rest + place, np.asarray(rest)).astype(np.uint8)
+    )
     indexed.putpalette(palette + colours.ravel().tolist())
     return indexed
 

@@ -1,0 +1,283 @@
+"""Config: what it refuses and how it says so, recipes, lengths, round trips."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from aae_jax.config import PRIORS, Config, resumed
+from aae_jax.errors import UserError
+from aae_jax.recipes import MODELS, RECIPES
+
+NAN, INFINITY = math.nan, math.inf
+RATES = ("reconstruction_rate", "discriminator_rate", "generator_rate")
+BETAS = ("reconstruction_beta1", "adversarial_beta1")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "allowed", "nearest"),
+    [
+        ("prior", "swis-roll", PRIORS, "swiss-roll"),
+        ("prior", "gausian", PRIORS, None),
+        ("prior", "Normal", PRIORS, "normal"),
+        ("model", "aae_joint", MODELS, "aae-joint"),
+        ("model", "autoencodr", MODELS, "autoencoder"),
+        ("recipe", "giude", RECIPES, "guide"),
+        ("recipe", "", RECIPES, None),
+        ("initializer", "lecunn", ("normal", "lecun"), "lecun"),
+        ("schedule", "cosin", ("constant", "cosine"), "cosine"),
+    ],
+)
+def test_unknown_names_are_refused_with_the_nearest_right_one(
+    field, value, allowed, nearest
+):
+    with pytest.raises(UserError) as caught:
+        Config(**{field: value})
+    message = str(caught.value)
+    assert message.startswith(f"{field}={value!r} is unknown; choose one of ")
+    assert all(name in message for name in allowed)
+    assert message.endswith(f"did you mean {nearest}?") == (nearest is not None)
+    assert "custom" not in message
+
+
+OUT_OF_RANGE = [
+    ("z_dim", 0, "1 to 1024"),
+    ("z_dim", -2, "1 to 1024"),
+    ("z_dim", 1025, "1 to 1024"),
+    ("epochs", 0, "1 to 1000000"),
+    ("epochs", 10_000_000, "1 to 1000000"),
+    ("steps", 0, "1 to 1000000000"),
+    ("batch_size", 1, "2 to 65536"),
+    ("batch_size", 65_537, "2 to 65536"),
+    ("seed", -1, "0 to 4294967295"),
+    ("seed", 2**32, "0 to 4294967295"),
+    ("seed", 10**400, "0 to 4294967295"),
+    ("prior_scale", 0, "0.001 to 1000"),
+    ("prior_shape", 0.0, "0.1 to 1000"),
+    *((rate, value, "0 to 10") for rate in RATES for value in (-1e-3, 10.5)),
+    *((beta, value, "0 to 0.9999") for beta in BETAS for value in (-0.1, 1.0)),
+    ("adversarial_epsilon", 0.0, "1e-12 to 1"),
+    ("reconstruction_weight", -1.0, "0 to 1000000"),
+    ("gradient_penalty", -0.1, "0 to 1000"),
+    ("input_noise", -0.3, "0 to 10"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "allowed"), OUT_OF_RANGE)
+def test_numbers_out_of_range_are_refused(field, value, allowed):
+    with pytest.raises(UserError) as caught:
+        Config(**{field: value})
+    message = str(caught.value)
+    assert message.startswith(f"{field}={value} is out of range; ")
+    assert f"--{field.replace('_', '-')} " in message
+    assert message.endswith(f"from {allowed}")
+
+
+@pytest.mark.parametrize("value", [0, 70_000])
+def test_layers_and_image_sides_out_of_range_are_refused(value):
+    with pytest.raises(UserError, match=rf"hidden={value} .* from 1 to 65536"):
+        Config(hidden=(16, value))
+    with pytest.raises(UserError, match=rf"image_size={value} .* from 1 to 1024"):
+        Config(image_size=(28, value))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *((rate, value) for rate in RATES for value in (NAN, INFINITY, -INFINITY)),
+        ("z_dim", 2.0),
+        ("z_dim", True),
+        ("z_dim", None),
+        ("z_dim", "2"),
+        ("batch_size", None),
+        ("seed", None),
+        ("seed", 0.5),
+        ("epochs", 1.5),
+        ("steps", NAN),
+        ("steps", "100"),
+        ("prior_shape", None),
+        ("prior_scale", [5]),
+        ("generator_rate", True),
+        ("gradient_penalty", {}),
+        ("hidden", (16, 16.0)),
+        ("hidden", (16, [16])),
+        ("hidden", (True,)),
+        ("hidden", "16"),
+        ("hidden", ()),
+        ("hidden", 16),
+        ("hidden", None),
+        ("image_size", 28),
+        ("image_size", (28,)),
+        ("image_size", (28, 28, 1)),
+        ("image_size", ()),
+        ("image_size", (28, "28")),
+        ("standardize_codes", "yes"),
+        ("standardize_codes", 1),
+        ("dataset", 5),
+        ("dataset", None),
+        ("dataset", ""),
+        ("model", None),
+        ("prior", 3),
+        ("prior", ["normal"]),
+        ("recipe", {}),
+        ("initializer", 1),
+        ("schedule", ["cosine"]),
+    ],
+)
+def test_values_of_a_wrong_kind_are_refused_from_python_and_from_a_file(field, value):
+    with pytest.raises(UserError, match=field):
+        Config(**{field: value})
+    stored = dataclasses.asdict(Config()) | {field: value}
+    with pytest.raises(UserError, match=field):
+        Config.from_json(json.loads(json.dumps(stored)))
+
+
+@pytest.mark.parametrize("prior", ["mixture", "swiss-roll"])
+def test_priors_of_the_plane_need_two_dimensions(prior):
+    with pytest.raises(UserError, match=f"prior='{prior}' .* z_dim=3; use --z-dim 2"):
+        Config(prior=prior, z_dim=3)
+    assert Config(prior=prior, z_dim=2).prior == prior
+
+
+def test_length_is_given_once():
+    with pytest.raises(UserError, match="epochs=3 and steps=9; give one of them"):
+        Config(epochs=3, steps=9)
+
+
+@pytest.mark.parametrize(("field", "value", "allowed"), OUT_OF_RANGE)
+def test_the_ends_of_each_range_are_allowed(field, value, allowed):
+    for end in allowed.split(" to "):
+        number = int(end) if end.isdigit() else float(end)
+        assert getattr(Config(**{field: number}), field) == number
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_what_is_given_beats_the_recipe(model):
+    recipe = RECIPES["tuned"][model]
+    given = {"generator_rate": 0.125, "standardize_codes": False, "input_noise": 0.0}
+    hyper = Config(model=model, **given).hyperparameters
+    assert hyper == dataclasses.replace(recipe, **given)
+    assert Config(model=model).hyperparameters == recipe
+
+
+def test_recipe_guide_is_the_published_one():
+    for model in MODELS:
+        hyper = Config(model=model, recipe="guide").hyperparameters
+        assert (hyper.epochs, hyper.steps) == (300, None)
+        assert (hyper.initializer, hyper.schedule) == ("normal", "constant")
+        rates = {getattr(hyper, rate) for rate in RATES}
+        betas = {getattr(hyper, beta) for beta in BETAS}
+        assert (rates, betas) == ({1e-3}, {0.9})
+        assert hyper.adversarial_epsilon == 1e-8
+        assert hyper.gradient_penalty == hyper.input_noise == 0
+        assert not hyper.standardize_codes
+    config = Config()
+    assert (config.hidden, config.z_dim) == ((1000, 1000), 2)
+    assert (config.batch_size, config.prior, config.scale) == (100, "normal", 5)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_recipe_is_one_that_config_would_accept(recipe, model):
+    values = dataclasses.asdict(RECIPES[recipe][model])
+    assert values["steps"] or values["epochs"]
+    if values["steps"]:
+        values["epochs"] = None  # given by hand, only one of them may be
+    assert Config(model=model, **values).hyperparameters.steps == values["steps"]
+
+
+def test_length_of_a_run():
+    assert Config(steps=70).total_steps() == 70
+    assert Config(steps=70).total_steps(100) == 70
+    # Three full batches an epoch; 50 images are left out of each.
+    assert Config(epochs=4).total_steps(350) == 12
+    with pytest.raises(UserError, match="epochs=4 .* give the length as steps"):
+        Config(epochs=4).total_steps()
+
+
+def test_the_shorter_length_of_a_recipe_holds():
+    hyper, config = Config().hyperparameters, Config()
+    assert config.total_steps() == hyper.steps
+    few, many = 200, 10_000_000
+    assert config.total_steps(few) == min(hyper.steps, 2 * (hyper.epochs or 10**9))
+    assert config.total_steps(many) == hyper.steps
+    # A length that is given replaces both of the recipe's.
+    assert Config(epochs=1_000_000).total_steps(200) == 2_000_000
+    assert Config(steps=hyper.steps + 1).total_steps(200) == hyper.steps + 1
+
+
+def test_a_batch_larger_than_the_data_is_refused():
+    config = Config(batch_size=64, epochs=1)
+    assert config.steps_per_epoch(64) == 1
+    with pytest.raises(UserError) as caught:
+        config.total_steps(63)
+    assert str(caught.value) == (
+        "batch_size=64 is larger than the 63 training images; "
+        "use --batch-size 63 or less"
+    )
+
+
+def test_round_trip_through_json():
+    config = Config(
+        model="aae-joint",
+        prior="gamma",
+        prior_scale=0.1,
+        z_dim=3,
+        hidden=(7, 8, 9),
+        image_size=(20, 30),
+        seed=2**32 - 1,
+        generator_rate=1 / 3,
+        standardize_codes=True,
+        dataset="path/to/ümlaut",
+    )
+    assert (
+        Config.from_json(json.loads(json.dumps(dataclasses.asdict(config)))) == config
+    )
+    assert Config.from_json(dataclasses.asdict(Config())) == Config()
+
+
+@pytest.mark.parametrize("values", [[], [["model", "aae"]], "aae", 5, None, True])
+def test_a_stored_config_that_is_no_object_is_refused(values):
+    with pytest.raises(UserError, match="stored config"):
+        Config.from_json(values)
+
+
+def test_a_stored_config_with_other_fields_is_refused():
+    values = dataclasses.asdict(Config())
+    with pytest.raises(UserError, match=r"other fields than ours: \['hook'\]"):
+        Config.from_json(values | {"hook": "os:system"})
+    del values["seed"]
+    with pytest.raises(UserError, match=r"other fields than ours: \['seed'\]"):
+        Config.from_json(values)
+
+
+STORED = Config(steps=30, batch_size=10, seed=4, dataset="here")
+
+
+def test_resuming_with_the_same_values_changes_nothing():
+    assert resumed(STORED, {}, n_train=100) == STORED
+    same = {"steps": 30, "seed": 4, "dataset": "here", "epochs": None}
+    assert resumed(STORED, same, n_train=100) == STORED
+
+
+def test_resuming_with_other_values_names_each_of_them():
+    with pytest.raises(UserError) as caught:
+        resumed(STORED, {"seed": 5, "z_dim": 2, "prior": "gamma"}, n_train=100)
+    message = str(caught.value)
+    assert "seed is 4 in the run and 5 now" in message
+    assert "prior is 'normal' in the run and 'gamma' now" in message
+    assert "z_dim" not in message
+
+
+def test_resuming_compares_epochs_through_steps():
+    assert resumed(STORED, {"epochs": 3}, n_train=109) == STORED
+    with pytest.raises(UserError, match="steps is 30 in the run and 40 now"):
+        resumed(STORED, {"epochs": 4}, n_train=109)
+    with pytest.raises(UserError, match="steps is 30 in the run and 33 now"):
+        resumed(STORED, {"epochs": 3}, n_train=110)
+
+
+def test_the_data_of_a_resumed_run_may_have_moved():
+    moved = resumed(STORED, {"dataset": "there"}, n_train=100)
+    assert moved == dataclasses.replace(STORED, dataset="there")

@@ -1,0 +1,198 @@
+"""A phase moves its own subsets of the parameters; all else stays, bit for bit.
+
+`MOVES` is said here a second time, on purpose: `phases.py` must agree with it.
+"""
+
+import functools
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aae_jax.optimizers import make_optimizer
+from aae_jax.phases import DISCRIMINATOR, GENERATOR, VARIANTS, make_model, subsets_of
+from aae_jax.training import make_update
+
+MOVES = {
+    "reconstruction": {"encoder", "decoder"},
+    "discriminator": {"discriminator"},
+    "generator": {"encoder"},
+    "reconstruction_and_generator": {"encoder", "decoder"},
+}
+SUBSETS = {
+    "autoencoder": {"encoder", "decoder"},
+    "aae": {"encoder", "decoder", "discriminator"},
+    "aae-joint": {"encoder", "decoder", "discriminator"},
+}
+EVERY_PHASE = [(model, phase.name) for model in VARIANTS for phase in VARIANTS[model]]
+
+
+def bits(tree):
+    """Each leaf's path, type and bytes."""
+    return {
+        jax.tree_util.keystr(path): (leaf.dtype, leaf.shape, np.asarray(leaf).tobytes())
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+def assert_moves_only(name, before, after):
+    """The state `after` an update by phase `name` differs where `MOVES` says, only there."""
+    for subset in before.params:
+        old, new = bits(before.params[subset]), bits(after.params[subset])
+        if subset in MOVES[name]:
+            still = [path for path in old if old[path] == new[path]]
+            assert not still, f"{name} leaves {subset} {still} where they were"
+        else:
+            assert old == new, f"{name} moves {subset}"
+    for other in before.optimizer_states:
+        old, new = (
+            bits(before.optimizer_states[other]),
+            bits(after.optimizer_states[other]),
+        )
+        if other == name:
+            assert old != new, f"the optimizer of {name} is left as it was"
+        else:
+            assert old == new, f"{name} changes the optimizer of {other}"
+    for field in ("key", "step"):
+        old, new = getattr(before, field), getattr(after, field)
+        assert old.dtype == new.dtype
+        assert jnp.all(old == new), f"{name} changes {field}"
+
+
+def assert_holds_moments_of(name, state):
+    """Adam's two moments of the subsets in `MOVES`, and next to nothing else."""
+    moved = sum(
+        leaf.size
+        for subset in MOVES[name]
+        for leaf in jax.tree.leaves(state.params[subset])
+    )
+    sizes = [leaf.size for leaf in jax.tree.leaves(state.optimizer_states[name])]
+    arrays = [size for size in sizes if size > 1]
+    counters = len(sizes) - len(arrays)
+    # The discriminator's last bias is a single number, and no counter.
+    singles = 2 if "discriminator" in MOVES[name] else 0
+    assert sum(arrays) + singles == 2 * moved
+    assert counters - singles <= 2
+
+
+def assert_isolated(name, before, after):
+    assert_moves_only(name, before, after)
+    assert_holds_moments_of(name, after)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_state, tiny_update, tiny_batch):
+    """`trained(model)`: a state whose optimizers have all left zero."""
+
+    @functools.cache
+    def make(model):
+        state = tiny_state(model)
+        for phase in VARIANTS[model]:
+            state, _ = tiny_update(model, phase.name)(state, tiny_batch)
+        return replace(state, step=state.step + 1)
+
+    return make
+
+
+@pytest.mark.parametrize(("model", "phase"), EVERY_PHASE)
+def test_phase_moves_its_own_subsets_and_nothing_else(
+    model, phase, trained, tiny_update, tiny_batch
+):
+    before = trained(model)
+    after, _ = tiny_update(model, phase)(before, tiny_batch)
+    assert_moves_only(phase, before, after)
+
+
+@pytest.mark.parametrize(("model", "phase"), EVERY_PHASE)
+def test_held_subsets_take_no_memory_in_the_optimizer(model, phase, trained):
+    assert_holds_moments_of(phase, trained(model))
+
+
+@pytest.mark.parametrize("model", VARIANTS)
+def test_phases_together_move_every_parameter(model, tiny_state):
+    state = tiny_state(model)
+    names = {phase.name for phase in VARIANTS[model]}
+    moved = set().union(*(MOVES[name] for name in names))
+    assert set(state.params) == moved == SUBSETS[model]
+    assert set(subsets_of(VARIANTS[model])) == moved
+    assert set(state.optimizer_states) == names
+
+
+def gradients_of(phase, state, batch, config):
+    """Of a phase's loss, with respect to all parameters."""
+    model = make_model(config, image_shape=batch.x.shape[1:])
+
+    @jax.jit
+    def gradients(params):
+        return jax.grad(
+            lambda params: phase.loss(params, batch, jax.random.key(2), model)[0]
+        )(params)
+
+    return gradients(state.params)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.1])
+def test_no_gradient_of_the_discriminator_loss_reaches_the_encoder(
+    penalty, tiny_config, tiny_state, tiny_batch
+):
+    config = replace(tiny_config, gradient_penalty=penalty)
+    gradients = gradients_of(DISCRIMINATOR, tiny_state("aae"), tiny_batch, config)
+    for subset in ("encoder", "decoder"):
+        assert all(not leaf.any() for leaf in jax.tree.leaves(gradients[subset]))
+    assert all(leaf.any() for leaf in jax.tree.leaves(gradients["discriminator"]))
+
+
+def test_the_gradient_of_the_generator_loss_does_reach_the_encoder(
+    tiny_config, tiny_state, tiny_batch
+):
+    gradients = gradients_of(GENERATOR, tiny_state("aae"), tiny_batch, tiny_config)
+    assert all(leaf.any() for leaf in jax.tree.leaves(gradients["encoder"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("generator", ("decoder",)),
+        ("generator", ("encoder", "discriminator")),
+        ("discriminator", ("discriminator", "encoder")),
+        ("reconstruction", ("encoder",)),
+    ],
+)
+def test_the_checks_above_fail_for_a_mislabelled_phase(
+    name, wrong, tiny_config, tiny_batch, trained
+):
+    phases = tuple(
+        replace(phase, moves=wrong) if phase.name == name else phase
+        for phase in VARIANTS["aae"]
+    )
+    (phase,) = (phase for phase in phases if phase.name == name)
+    state = trained("aae")
+    fresh = {name: make_optimizer(tiny_config, phase).init(state.params)}
+    before = replace(state, optimizer_states=state.optimizer_states | fresh)
+    update = jax.jit(make_update(tiny_config, phase, phases=phases))
+    after, _ = update(before, tiny_batch)
+    with pytest.raises(AssertionError):
+        assert_isolated(name, before, after)
+
+
+def test_the_check_fails_for_each_thing_that_must_not_change(
+    trained, tiny_update, tiny_batch
+):
+    before = trained("aae")
+    after, _ = tiny_update("aae", "generator")(before, tiny_batch)
+    assert_isolated("generator", before, after)
+    others = dict(after.optimizer_states, discriminator=after.optimizer_states)
+    bias = after.params["decoder"]["Dense_0"]["bias"]
+    decoder = dict(after.params["decoder"], Dense_0={"bias": bias + 1e-7})
+    for changed in (
+        replace(after, step=after.step + 1),
+        replace(after, key=jax.random.key(9)),
+        replace(after, optimizer_states=others),
+        replace(after, optimizer_states=before.optimizer_states),
+        replace(after, params=before.params),
+        replace(after, params=dict(after.params, decoder=decoder)),
+    ):
+        with pytest.raises(AssertionError):
+            assert_isolated("generator", before, changed)
