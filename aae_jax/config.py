@@ -111,12 +111,13 @@ class Config:
             raise UserError(
                 f"got epochs={self.epochs} and steps={self.steps}; give one of them"
             )
-        if not self.hidden:
-            raise UserError("hidden is empty; give widths, such as --hidden 1000 1000")
-        for width in self.hidden:
-            _check_number("hidden", width, 1, 65_536)
-        for side in self.image_size or ():
-            _check_number("image_size", side, 1, 1024)
+        _check_sizes("hidden", self.hidden, 65_536, "--hidden 1000 1000")
+        if self.image_size is not None:
+            _check_sizes("image_size", self.image_size, 1024, "--image-size 28 28", n=2)
+        if not isinstance(self.dataset, str) or not self.dataset:
+            raise UserError(f"dataset={self.dataset!r} is no name; give such as mnist")
+        if (choice := self.standardize_codes) not in (None, True, False):
+            raise UserError(f"standardize_codes={choice!r} is neither True nor False")
 
     @property
     def scale(self) -> float:
@@ -177,6 +178,8 @@ class Config:
         Raises:
           UserError: an unknown or missing field, or a value that Config refuses.
         """
+        if not isinstance(values, Mapping):
+            raise UserError(f"a stored config is no table of fields: {values!r}")
         known = {field.name for field in dataclasses.fields(cls)}
         if wrong := sorted(known.symmetric_difference(values)):
             raise UserError(f"a stored config has other fields than ours: {wrong}")
@@ -259,12 +262,20 @@ def _check_number(name: str, got: Any, low: float, high: float) -> None:
         return
     whole = name in _WHOLE
     kind = int if whole else (int, float)
-    if not isinstance(got, kind) or isinstance(got, bool) or not math.isfinite(got):
+    allowed = f"from {low:.10g} to {high:.10g}"
+    # Of the numbers only those below infinity are numbers here; NaN is below nothing.
+    if not isinstance(got, kind) or isinstance(got, bool) or not abs(got) < math.inf:
         noun = "a whole number" if whole else "a number"
-        raise UserError(f"{name}={got!r} is not {noun} from {low:g} to {high:g}")
+        raise UserError(f"{name}={got!r} is not {noun} {allowed}")
     if not low <= got <= high:
         flag = "--" + name.replace("_", "-")
-        raise UserError(
-            f"{name}={got:g} is out of range; give {flag} a value from {low:g} to "
-            f"{high:g}"
-        )
+        raise UserError(f"{name}={got} is out of range; give {flag} a value {allowed}")
+
+
+def _check_sizes(
+    name: str, got: Any, high: int, example: str, n: int | None = None
+) -> None:
+    if not isinstance(got, tuple) or not got or (n and len(got) != n):
+        raise UserError(f"{name}={got!r} is no row of sizes; give such as {example}")
+    for size in got:
+        _check_number(name, size, 1, high)

@@ -113,7 +113,7 @@ def test_layers_and_image_sides_out_of_range_are_refused(value):
         ("image_size", ()),
         ("image_size", (28, "28")),
         ("standardize_codes", "yes"),
-        ("standardize_codes", 1),
+        ("standardize_codes", 2),
         ("dataset", 5),
         ("dataset", None),
         ("dataset", ""),
@@ -192,7 +192,7 @@ def test_length_of_a_run():
     assert Config(steps=70).total_steps(100) == 70
     # Three full batches an epoch; 50 images are left out of each.
     assert Config(epochs=4).total_steps(350) == 12
-    with pytest.raises(UserError, match="epochs=4 .* give the length as steps"):
+    with pytest.raises(UserError, match=r"epochs=4 .* give the length as steps"):
         Config(epochs=4).total_steps()
 
 

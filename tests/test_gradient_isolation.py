@@ -38,7 +38,7 @@ def bits(tree):
 
 
 def assert_moves_only(name, before, after):
-    """The state `after` an update by phase `name` differs where `MOVES` says, only there."""
+    """An update by the phase changes what `MOVES` says, and nothing else."""
     for subset in before.params:
         old, new = bits(before.params[subset]), bits(after.params[subset])
         if subset in MOVES[name]:

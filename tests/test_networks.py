@@ -1,0 +1,146 @@
+"""Networks: sizes, first numbers, ranges, and what the discriminator sees."""
+
+import math
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aae_jax.config import PRIORS, Config
+from aae_jax.networks import make_networks
+from aae_jax.priors import make_prior
+
+SUBSETS = ("encoder", "decoder", "discriminator")
+KEY = jax.random.key(5)
+
+
+def networks_of(config, image_shape=(8, 8, 1)):
+    return make_networks(config, make_prior(config), image_shape)
+
+
+def count(tree):
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+
+
+def test_guide_has_the_published_sizes():
+    networks = networks_of(Config(recipe="guide"), (28, 28, 1))
+    params = jax.eval_shape(lambda: networks.init(KEY, SUBSETS))
+    widths = {
+        subset: [layer["kernel"].shape for layer in layers.values()]
+        for subset, layers in params.items()
+    }
+    assert widths == {
+        "encoder": [(784, 1000), (1000, 1000), (1000, 2)],
+        "decoder": [(2, 1000), (1000, 1000), (1000, 784)],
+        "discriminator": [(2, 1000), (1000, 1000), (1000, 1)],
+    }
+    assert count(params["encoder"]) == 784 * 1000 + 1000 * 1000 + 1000 * 2 + 2002
+    assert count(params["decoder"]) == 2 * 1000 + 1000 * 1000 + 1000 * 784 + 2784
+    assert count(params["discriminator"]) == 2 * 1000 + 1000 * 1000 + 1000 + 2001
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.usefixtures("strict_dtypes")
+@pytest.mark.parametrize("hidden", [(5,), (7, 3, 9)])
+@pytest.mark.parametrize("image_shape", [(8, 8, 1), (4, 6, 3)])
+@pytest.mark.parametrize("z_dim", [1, 4])
+def test_shapes_follow_the_config(hidden, image_shape, z_dim):
+    networks = networks_of(Config(hidden=hidden, z_dim=z_dim), image_shape)
+
+    def everything():
+        params = networks.init(KEY, SUBSETS)
+        z = networks.encode(params, jnp.zeros((6, *image_shape)))
+        return z, networks.decode(params, z), networks.discriminate(params, z)
+
+    z, x_hat, logits = jax.eval_shape(everything)
+    assert z.shape == (6, z_dim)
+    assert x_hat.shape == (6, *image_shape)
+    assert logits.shape == (6,)
+
+
+@pytest.mark.parametrize(
+    ("initializer", "deviation"),
+    [("normal", lambda inputs: 0.01), ("lecun", lambda inputs: inputs**-0.5)],
+)
+def test_first_weights_have_the_initializer_s_deviation(
+    initializer, deviation, tiny_config
+):
+    config = replace(tiny_config, initializer=initializer)
+    params = networks_of(config).init(KEY, SUBSETS)
+    for subset in SUBSETS:
+        for layer in params[subset].values():
+            assert not layer["bias"].any()
+            kernel = np.asarray(layer["kernel"], np.float64)
+            expected = deviation(len(kernel))
+            share = 5 / math.sqrt(2 * kernel.size)
+            assert kernel.std() == pytest.approx(expected, rel=share)
+            assert abs(kernel.mean()) < 5 * expected / math.sqrt(kernel.size)
+
+
+def test_a_subset_starts_the_same_whichever_others_there_are(tiny_config):
+    networks = networks_of(tiny_config)
+    together = networks.init(KEY, SUBSETS)
+    for subset in SUBSETS:
+        alone = networks.init(KEY, [subset])
+        assert set(alone) == {subset}
+        jax.tree.map(np.testing.assert_array_equal, alone[subset], together[subset])
+    kernels = [together[subset]["Dense_1"]["kernel"] for subset in SUBSETS]
+    assert not jnp.isclose(kernels[0], kernels[1]).all()
+    assert not jnp.isclose(kernels[1], kernels[2]).all()
+
+
+def test_layers_are_affine_with_relu_between_and_none_at_the_end(
+    tiny_config, tiny_state, tiny_batch
+):
+    networks = networks_of(tiny_config)
+    params = jax.tree.map(lambda leaf: leaf + 0.03, tiny_state("aae").params)
+    layers = [
+        {name: np.asarray(value, np.float64) for name, value in layer.items()}
+        for layer in params["encoder"].values()
+    ]
+    x = np.asarray(tiny_batch.x, np.float64).reshape(20, -1)
+    for layer in layers[:-1]:
+        x = np.maximum(x @ layer["kernel"] + layer["bias"], 0)
+    expected = x @ layers[-1]["kernel"] + layers[-1]["bias"]
+    z = networks.encode(params, tiny_batch.x)
+    np.testing.assert_allclose(z, expected, rtol=1e-4, atol=1e-5)
+    assert (z < 0).any()
+
+
+def test_decoded_images_lie_between_0_and_1(tiny_config, tiny_state):
+    networks = networks_of(tiny_config)
+    z = jax.random.normal(KEY, (20, 2))
+    x_hat = networks.decode(tiny_state("aae").params, z)
+    assert x_hat.shape == (20, 8, 8, 1)
+    assert x_hat.min() > 0
+    assert x_hat.max() < 1
+    assert x_hat.std() > 0.01
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_the_discriminator_sees_standardized_codes(name, tiny_config, tiny_state):
+    params = tiny_state("aae").params
+    prior = make_prior(replace(tiny_config, prior=name))
+    seen_by = {
+        choice: make_networks(
+            replace(tiny_config, prior=name, standardize_codes=choice),
+            prior,
+            (8, 8, 1),
+        )
+        for choice in (True, False)
+    }
+    z = prior.mean[None] + 2 * prior.std[None] * jax.random.normal(KEY, (20, 2))
+    by_hand = (z - prior.mean[None]) / prior.std[None]
+    logits = seen_by[True].discriminate(params, z)
+    np.testing.assert_array_equal(logits, seen_by[False].discriminate(params, by_hand))
+    assert not jnp.isclose(logits, seen_by[False].discriminate(params, z)).all()
+
+
+def test_each_network_reads_its_own_subset_only(tiny_config, tiny_state, tiny_batch):
+    networks, params = networks_of(tiny_config), tiny_state("aae").params
+    z = networks.encode({"encoder": params["encoder"]}, tiny_batch.x)
+    assert networks.decode({"decoder": params["decoder"]}, z).shape == (20, 8, 8, 1)
+    only = {"discriminator": params["discriminator"]}
+    assert networks.discriminate(only, z).shape == (20,)

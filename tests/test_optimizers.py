@@ -1,0 +1,86 @@
+"""Optimizers: Adam with each phase's rates against closed forms, schedules."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aae_jax.config import Config
+from aae_jax.errors import UserError
+from aae_jax.optimizers import FINAL_RATE, make_optimizer, make_schedule
+from aae_jax.phases import DISCRIMINATOR, GENERATOR, JOINT, RECONSTRUCTION
+
+CONFIG = Config(
+    schedule="constant",
+    steps=100,
+    reconstruction_rate=0.1,
+    discriminator_rate=0.02,
+    generator_rate=0.003,
+    reconstruction_beta1=0.8,
+    adversarial_beta1=0.4,
+    adversarial_epsilon=0.5,
+)
+PARAMS = {
+    name: {"kernel": jnp.zeros(3)} for name in ("encoder", "decoder", "discriminator")
+}
+FIRST, SECOND = np.array([0.5, -2.0, 1e-3]), np.array([-1.0, -1.0, 3.0])
+BETA2 = 0.999
+
+
+def two_updates(config, phase):
+    optimizer = make_optimizer(config, phase)
+    state, updates = optimizer.init(PARAMS), []
+    for gradient in (FIRST, SECOND):
+        tree = {name: {"kernel": jnp.asarray(gradient, "float32")} for name in PARAMS}
+        update, state = optimizer.update(tree, state, PARAMS)
+        updates.append({name: update[name]["kernel"] for name in update})
+    return updates
+
+
+@pytest.mark.parametrize(
+    ("phase", "rate", "beta1", "epsilon"),
+    [
+        (RECONSTRUCTION, 0.1, 0.8, 1e-8),
+        (JOINT, 0.1, 0.8, 1e-8),
+        (DISCRIMINATOR, 0.02, 0.4, 1e-8),
+        (GENERATOR, 0.003, 0.4, 0.5),
+    ],
+)
+def test_each_phase_has_adam_with_its_own_settings(phase, rate, beta1, epsilon):
+    first, second = two_updates(CONFIG, phase)
+    mean = (beta1 * FIRST + SECOND) * (1 - beta1) / (1 - beta1**2)
+    square = (BETA2 * FIRST**2 + SECOND**2) * (1 - BETA2) / (1 - BETA2**2)
+    for name in PARAMS:
+        if name not in phase.moves:
+            assert not first[name].any()
+            assert not second[name].any()
+            continue
+        # The first step has gone through both means uncorrupted: g / (|g| + epsilon).
+        expected = -rate * FIRST / (np.abs(FIRST) + epsilon)
+        np.testing.assert_allclose(first[name], expected, rtol=1e-4)
+        expected = -rate * mean / (np.sqrt(square) + epsilon)
+        np.testing.assert_allclose(second[name], expected, rtol=1e-4)
+
+
+def test_constant_schedule_is_the_rate_itself():
+    assert make_schedule(CONFIG, 0.25) == 0.25
+    # No length in steps is needed then.
+    assert make_schedule(replace(CONFIG, steps=None, epochs=2), 0.25) == 0.25
+
+
+def test_cosine_schedule_falls_from_the_rate_to_its_hundredth():
+    schedule = make_schedule(Config(schedule="cosine", steps=100), 0.5)
+    rates = np.array([schedule(step) for step in (0, 25, 50, 75, 100, 150)])
+    shares = (1 + np.cos(np.pi * np.array([0, 0.25, 0.5, 0.75, 1, 1]))) / 2
+    np.testing.assert_allclose(
+        rates, 0.5 * (FINAL_RATE + (1 - FINAL_RATE) * shares), rtol=1e-5
+    )
+    assert rates[0] == 0.5
+    assert rates[-1] == pytest.approx(0.5 * 0.01)
+
+
+def test_cosine_schedule_needs_a_length_in_steps():
+    config = Config(recipe="guide", schedule="cosine")
+    with pytest.raises(UserError, match=r"epochs=300 .* give the length as steps"):
+        make_optimizer(config, GENERATOR)

@@ -1,0 +1,167 @@
+"""Phases: what their losses are made of, and the table of variants."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aae_jax import losses
+from aae_jax.errors import UserError
+from aae_jax.phases import (
+    DISCRIMINATOR,
+    GENERATOR,
+    JOINT,
+    RECONSTRUCTION,
+    VARIANTS,
+    Batch,
+    find_phase,
+    make_model,
+    subsets_of,
+)
+from aae_jax.priors import normal
+from aae_jax.recipes import MODELS
+
+KEY = jax.random.key(11)
+
+
+@pytest.fixture
+def evaluate(tiny_config, tiny_state, tiny_batch):
+    """`evaluate(phase, **settings)`: its loss and terms, and the model."""
+
+    def evaluate(phase, **settings):
+        model = make_model(replace(tiny_config, **settings), image_shape=(8, 8, 1))
+        params = tiny_state("aae").params
+        return *phase.loss(params, tiny_batch, KEY, model), model
+
+    return evaluate
+
+
+def test_every_model_of_the_recipes_is_a_variant():
+    assert set(VARIANTS) == set(MODELS)
+    for phases in VARIANTS.values():
+        names = [phase.name for phase in phases]
+        assert len(set(names)) == len(names)
+
+
+def test_subsets_are_named_once_in_the_order_of_the_phases():
+    assert subsets_of(VARIANTS["autoencoder"]) == ("encoder", "decoder")
+    both = ("encoder", "decoder", "discriminator")
+    assert subsets_of(VARIANTS["aae"]) == subsets_of(VARIANTS["aae-joint"]) == both
+    assert subsets_of([GENERATOR, RECONSTRUCTION]) == ("encoder", "decoder")
+
+
+def test_a_phase_is_found_by_itself_or_by_its_name():
+    phases = VARIANTS["aae"]
+    for index, phase in enumerate(phases):
+        assert find_phase(phases, phase) == find_phase(phases, phase.name) == index
+    with pytest.raises(UserError, match=r"'generator' is not one .*\['reconstruction'"):
+        find_phase(VARIANTS["autoencoder"], GENERATOR)
+    with pytest.raises(UserError, match="'reconstructoin'"):
+        find_phase(phases, "reconstructoin")
+
+
+def test_image_shape_of_a_batch_is_without_the_count():
+    assert Batch(jnp.zeros((5, 3, 4, 1))).image_shape == (3, 4, 1)
+
+
+def test_reconstruction_compares_the_image_with_what_comes_back(
+    evaluate, tiny_state, tiny_batch
+):
+    loss, terms, model = evaluate(RECONSTRUCTION, input_noise=0.0)
+    params = tiny_state("aae").params
+    x_hat = model.networks.decode(params, model.networks.encode(params, tiny_batch.x))
+    assert loss == pytest.approx(float(((x_hat - tiny_batch.x) ** 2).mean()), rel=1e-6)
+    assert terms == {"reconstruction": loss}
+
+
+def test_noise_is_added_to_what_goes_in_not_to_what_should_come_out(
+    evaluate, tiny_state, tiny_batch
+):
+    loss, _, model = evaluate(RECONSTRUCTION, input_noise=0.3)
+    params = tiny_state("aae").params
+    noisy = tiny_batch.x + 0.3 * jax.random.normal(KEY, tiny_batch.x.shape)
+    x_hat = model.networks.decode(params, model.networks.encode(params, noisy))
+    assert loss == pytest.approx(float(((x_hat - tiny_batch.x) ** 2).mean()), rel=1e-6)
+    assert loss != evaluate(RECONSTRUCTION, input_noise=0.0)[0]
+
+
+def test_discriminator_phase_compares_codes_with_samples_of_the_prior(
+    evaluate, tiny_state, tiny_batch
+):
+    loss, terms, model = evaluate(DISCRIMINATOR, gradient_penalty=0.0)
+    params = tiny_state("aae").params
+    z = model.networks.encode(params, tiny_batch.x)
+    real = model.networks.discriminate(params, model.prior.sample(KEY, 20))
+    fake = model.networks.discriminate(params, z)
+    assert loss == losses.discriminator_loss(real, fake)
+    assert terms == {"discriminator": loss}
+
+
+def test_gradient_penalty_is_added_by_its_weight_and_kept_out_of_the_log(evaluate):
+    plain, _, _ = evaluate(DISCRIMINATOR, gradient_penalty=0.0)
+    extra = []
+    for weight in (0.1, 1.0):
+        loss, terms, _ = evaluate(DISCRIMINATOR, gradient_penalty=weight)
+        assert terms["discriminator"] == pytest.approx(float(plain), rel=1e-6)
+        extra.append(float(loss - plain))
+    assert extra[0] > 0
+    assert extra[1] == pytest.approx(10 * extra[0], rel=1e-3)
+
+
+def test_gradient_penalty_of_standardized_codes_does_not_depend_on_the_scale(
+    evaluate, tiny_config, tiny_state, tiny_batch
+):
+    """One weight fits a prior of any scale: stretch codes and prior together."""
+    extra = []
+    for scale in (1.0, 5.0):
+        settings = {"prior_scale": scale, "standardize_codes": True}
+        params = dict(tiny_state("aae").params)
+        encoder = dict(params["encoder"])
+        encoder["Dense_2"] = {
+            name: scale * leaf for name, leaf in encoder["Dense_2"].items()
+        }
+        params["encoder"] = encoder
+        plain, penalized = (
+            DISCRIMINATOR.loss(
+                params,
+                tiny_batch,
+                KEY,
+                make_model(
+                    replace(tiny_config, gradient_penalty=weight, **settings),
+                    image_shape=(8, 8, 1),
+                ),
+            )[0]
+            for weight in (0.0, 1.0)
+        )
+        extra.append(float(penalized - plain))
+    assert extra[0] == pytest.approx(extra[1], rel=1e-3)
+
+
+def test_generator_phase_asks_codes_to_pass_for_samples(
+    evaluate, tiny_state, tiny_batch
+):
+    loss, terms, model = evaluate(GENERATOR)
+    params = tiny_state("aae").params
+    z = model.networks.encode(params, tiny_batch.x)
+    assert loss == losses.generator_loss(model.networks.discriminate(params, z))
+    assert terms == {"generator": loss}
+
+
+def test_joint_phase_is_the_weighted_sum(evaluate):
+    loss, terms, _ = evaluate(JOINT, reconstruction_weight=7.0)
+    error, _, _ = evaluate(RECONSTRUCTION)
+    fooling, _, _ = evaluate(GENERATOR)
+    assert terms == {"reconstruction": error, "generator": fooling}
+    assert loss == pytest.approx(float(7 * error + fooling), rel=1e-6)
+
+
+def test_a_prior_from_python_takes_the_place_of_the_named_one(tiny_config):
+    prior = normal(2, scale=3.0)
+    model = make_model(tiny_config, image_shape=(8, 8, 1), prior=prior)
+    assert model.prior is prior
+    standardized = make_model(
+        replace(tiny_config, standardize_codes=True), image_shape=(8, 8, 1), prior=prior
+    )
+    np.testing.assert_array_equal(standardized.networks.scale, [[3.0, 3.0]])
