@@ -1,44 +1,44 @@
-"""The command line of both scripts: flags, one-sentence errors, exit statuses.
+"""The command line of both scripts: what is asked for, and how failures are told.
 
 Everything that can be refused is refused here, before jax is imported.
 """
 
-import contextlib
 import dataclasses
-import io
-import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import tyro
 
-from aae_jax.config import Config, resumed
-from aae_jax.data import check_dataset_name, resolve
+from aae_jax.config import Config, nearest, resumed
+from aae_jax.data import check_dataset_name
 from aae_jax.errors import RunError, UserError
-from aae_jax.options import EvaluationOptions, RunOptions
+from aae_jax.flags import given_fields, parse
+from aae_jax.options import EvaluationOptions, RunOptions, limit_in_bytes
 from aae_jax.run_folder import RunFolder, new_run_folder, newest_run, open_run
+from aae_jax.run_record import RunRecord
 from aae_jax.signals import Interrupted
 
-Flags = TypeVar("Flags")
 MAX_SAMPLES = 1_000_000
+SPLITS = ("test", "validation", "train")
 
 
 class _ConfigFlags(Config):
-    """A config as it was typed, not yet checked: tyro would box our sentences."""
+    """What decides the result. None: the recipe's value, or the prior's default."""
 
     def __post_init__(self) -> None:
-        pass
+        """Nothing is checked yet: tyro would put our sentences into boxes."""
 
 
 @dataclass(frozen=True)
 class TrainFlags:
     """All flags of train.py."""
 
-    config: _ConfigFlags
-    options: RunOptions
+    training: tyro.conf.FlagConversionOff[_ConfigFlags]
+    run: RunOptions
 
 
 @dataclass(frozen=True)
@@ -73,54 +73,16 @@ def exit_status(main: Callable[[], None], *, script: str) -> int:
             2,
         )
     except KeyboardInterrupt:
-        return _tell(script, "stopped before anything was trained", 130)
+        return _tell(script, "stopped; what was saved before is intact", 130)
     except OSError as error:
         return _tell(script, error, 1)
-    except MemoryError:
-        return _tell(script, "the machine's memory is full; try a smaller network", 1)
+    except Exception as error:
+        # jax's error for a full memory is not a MemoryError.
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            return _tell(script, "the memory is full; try a smaller network", 1)
+        traceback.print_exc()
+        return _tell(script, "this is a mistake of ours; please report the above", 1)
     return 0
-
-
-def parse(flags: type[Flags], argv: Sequence[str], *, script: str, about: str) -> Flags:
-    """Flags of a script from its arguments; prints the help and exits 0 for --help.
-
-    Raises:
-      UserError: a flag that does not exist, or a value of the wrong kind.
-    """
-    told = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(told):
-            return tyro.cli(
-                flags,
-                prog=script,
-                description=about,
-                args=list(argv),
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-            )
-    except SystemExit as stopped:
-        if stopped.code in (0, None):
-            raise
-        raise UserError(_one_sentence(told.getvalue(), script)) from None
-
-
-def _one_sentence(box: str, script: str) -> str:
-    """The message in the box that tyro draws, without the frame and the advice."""
-    rows = [row.strip("│ ") for row in box.splitlines() if row.startswith("│")]
-    rule = next((i for i, row in enumerate(rows) if set(row) <= {"─"}), len(rows))
-    message = " ".join(rows[:rule])
-    similar = [row for row in rows[rule:] if row.startswith("--")]
-    flag = re.match(r"--[\w-]+", similar[0]) if similar else None
-    guess = f"; did you mean {flag[0]}?" if flag and "nrecognized" in message else ""
-    return f"{message}{guess}; 'python {script} --help' lists all flags"
-
-
-def given_fields(argv: Sequence[str]) -> set[str]:
-    """Names of the fields whose flags were typed."""
-    return {
-        word[2:].split("=")[0].replace("-", "_")
-        for word in argv
-        if word.startswith("--")
-    }
 
 
 def training_request(argv: Sequence[str]) -> TrainingRequest:
@@ -135,36 +97,28 @@ def training_request(argv: Sequence[str]) -> TrainingRequest:
         script="train.py",
         about="Train an adversarial autoencoder; ends with pictures and metrics.",
     )
-    config = Config(**_fields(flags.config))
-    options = flags.options
+    values = _fields(flags.training)
+    config, options = Config(**values), flags.run
+    limit_in_bytes(options.memory_limit)
     if config.prior == "custom":
         raise UserError("prior='custom' is for Python; choose a named --prior here")
-    if "dataset" in given_fields(argv) or not options.resume:
-        config = _with_settled_dataset(config, options)
-    if not options.resume:
-        new_run_folder(options.run_dir, config)
+    if options.init_from is not None:
+        open_run(options.init_from)
+    if options.resume and options.run_dir is None:
+        options = dataclasses.replace(options, run_dir=newest_run().path)
+    folder = RunFolder(options.run_dir) if options.run_dir else None
+    if folder is None or not (options.resume and folder.config_file.is_file()):
+        new_run_folder(options.run_dir, config)  # refuses a folder of something else
+        check_dataset_name(config.dataset, data_dir=options.data_dir)
         return TrainingRequest(config, options)
-    folder = RunFolder(options.run_dir) if options.run_dir else newest_run()
-    options = dataclasses.replace(options, run_dir=folder.path)
-    if not folder.config_file.exists():
-        new_run_folder(folder.path, config)  # refuses a folder of something else
-        return TrainingRequest(_with_settled_dataset(config, options), options)
-    record = folder.read_record()
-    if record.config.prior == "custom":
-        raise UserError(
-            f"{folder.path} was trained on a prior made in Python; resume it there "
-            "with fit(config, prior=..., options=RunOptions(resume=True, run_dir=...))"
-        )
-    typed = {k: v for k, v in _fields(config).items() if k in given_fields(argv)}
-    config = resumed(record.config, typed, n_train=record.n_train)
-    done = folder.metrics_file.exists()
-    return TrainingRequest(config, options, finished=folder if done else None)
-
-
-def _with_settled_dataset(config: Config, options: RunOptions) -> Config:
+    stored = folder.read_record()
+    _refuse_made_in_python(folder, stored, "fit(config, options=..., ")
+    typed = {name: values[name] for name in values if name in given_fields(argv)}
+    config = resumed(stored.config, typed, n_train=stored.n_train)
+    if folder.metrics_file.exists():
+        return TrainingRequest(config, options, finished=folder)
     check_dataset_name(config.dataset, data_dir=options.data_dir)
-    name = resolve(config.dataset, data_dir=options.data_dir)
-    return dataclasses.replace(config, dataset=name)
+    return TrainingRequest(config, options)
 
 
 def evaluation_request(argv: Sequence[str]) -> EvaluationOptions:
@@ -179,34 +133,65 @@ def evaluation_request(argv: Sequence[str]) -> EvaluationOptions:
         script="evaluate.py",
         about="Pictures, metrics, codes and images of a run, finished or not.",
     )
-    tasks = [name for name in ("encode", "decode", "sample") if name in _given(options)]
+    _check_tasks(options)
+    if options.split not in SPLITS[:2]:
+        raise UserError(
+            f"split={options.split!r} is unknown; choose test or validation"
+            + nearest(options.split, SPLITS[:2])
+        )
+    if options.sample is not None and not 1 <= options.sample <= MAX_SAMPLES:
+        raise UserError(
+            f"sample={options.sample} is out of range; give --sample a value from 1 "
+            f"to {MAX_SAMPLES}"
+        )
+    if not 0 <= options.seed < 2**32:
+        raise UserError(
+            f"seed={options.seed} is out of range; give --seed a value from 0 to "
+            f"{2**32 - 1}"
+        )
+    limit_in_bytes(options.memory_limit)
+    for name in ("decode", "encode"):
+        _check_input(name, getattr(options, name))
+    if options.dataset is not None:
+        check_dataset_name(options.dataset, data_dir=options.data_dir)
+    folder = open_run(options.run_dir)
+    _refuse_made_in_python(folder, folder.read_record(), f"Run.load('{folder.path}', ")
+    return dataclasses.replace(options, run_dir=folder.path)
+
+
+def _check_tasks(options: EvaluationOptions) -> None:
+    """Refuse tasks that do not go together, and an --out that does not fit them."""
+    names = ("encode", "decode", "sample")
+    tasks = [name for name in names if getattr(options, name) is not None]
     looks = [*options.pictures, *(["metrics"] if options.metrics else [])]
     if len(tasks) > 1 or (tasks and looks):
         raise UserError(
             f"got --{' and --'.join([*tasks, *looks])}; give --encode, --decode or "
             "--sample alone"
         )
-    if options.split not in ("test", "validation"):
-        raise UserError(
-            f"split={options.split!r} is unknown; choose test or validation"
-        )
     if tasks:
         _check_output(options.out, tasks[0])
-    if options.sample is not None and not 1 <= options.sample <= MAX_SAMPLES:
+    elif options.out is not None and looks == ["metrics"]:
         raise UserError(
-            f"sample={options.sample} is out of range; give --sample a value from 1 "
-            f"to {MAX_SAMPLES:,}"
+            f"got --out {options.out} and no picture; --metrics prints to stdout, so "
+            "leave --out away"
         )
-    if options.decode is not None and not options.decode.is_file():
-        raise UserError(
-            f"{options.decode} does not exist; give an .npz file that holds codes z"
-        )
-    folder = open_run(options.run_dir)
-    return dataclasses.replace(options, run_dir=folder.path)
+    elif options.out is not None and options.out.exists() and not options.out.is_dir():
+        raise UserError(f"{options.out} is a file; give --out a folder for pictures")
 
 
-def _given(options: EvaluationOptions) -> set[str]:
-    return {name for name, value in vars(options).items() if value is not None}
+def _check_input(name: str, value: str | Path | None) -> None:
+    """Refuse a path to codes or images at which nothing is."""
+    if value is None or value in SPLITS or Path(value).expanduser().exists():
+        return
+    if name == "decode":
+        raise UserError(
+            f"{value} does not exist; give --decode an .npz file that holds codes z"
+        )
+    raise UserError(
+        f"encode={str(value)!r} is no split and no path; choose test, validation or "
+        f"train, or name a file or folder of images{nearest(str(value), SPLITS)}"
+    )
 
 
 def _check_output(out: Path | None, task: str) -> None:
@@ -214,10 +199,21 @@ def _check_output(out: Path | None, task: str) -> None:
     if out is None or out.suffix != ".npz":
         got = "none" if out is None else str(out)
         raise UserError(f"--{task} writes an .npz file, got {got}; add --out FILE.npz")
-    if out.exists():
+    if out.exists() or out.is_symlink():
         raise UserError(f"{out} exists and is not overwritten; choose another --out")
     if not out.absolute().parent.is_dir():
         raise UserError(f"the folder of {out} does not exist; make it first")
+
+
+def _refuse_made_in_python(folder: RunFolder, record: RunRecord, call: str) -> None:
+    """Refuse a run that only Python code can go on with; no file names code to run."""
+    made = ["prior=..."] if record.config.prior == "custom" else []
+    made += ["phases=..."] if record.phases is not None else []
+    if made:
+        raise UserError(
+            f"{folder.path} was trained with a prior or phases made in Python; open it "
+            f"there, with {call}{', '.join(made)})"
+        )
 
 
 def _fields(config: Config) -> dict[str, Any]:
@@ -227,6 +223,8 @@ def _fields(config: Config) -> dict[str, Any]:
 
 
 def _tell(script: str, what: object, status: int) -> int:
+    """Say what went wrong on one line that cannot drive a terminal."""
     sentence = " ".join(str(what).split())
-    print(f"{script}: {sentence}", file=sys.stderr)
+    shown = "".join(c if c.isprintable() else "?" for c in sentence)
+    print(f"{script}: {shown}", file=sys.stderr)
     return status

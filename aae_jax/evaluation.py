@@ -1,39 +1,42 @@
 """What evaluate.py does with a run: pictures, metrics, codes and images as files."""
 
 import json
-import os
-import tempfile
+import math
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aae_jax.data import Dataset, load_codes, load_dataset, load_images
-from aae_jax.errors import RunError
+from aae_jax.data.files import check_memory, default_memory_limit
+from aae_jax.errors import UserError
 from aae_jax.holdout import hold_out
-from aae_jax.options import EvaluationOptions
-from aae_jax.pictures import draw_pictures
+from aae_jax.options import PICTURE_NAMES, EvaluationOptions, limit_in_bytes
 from aae_jax.run import Run
+from aae_jax.small_files import write_file
 
 Images = tuple[NDArray[np.uint8], NDArray[np.int32] | None]
 Say = Callable[[str], None]
 
 
 def evaluate(run: Run, options: EvaluationOptions, *, say: Say) -> None:
-    """Do what was asked of a run. Only its figures folder is ever written to.
+    """Do what was asked of a run. Nothing but its figures folder or --out is written.
 
     Raises:
       UserError: the data or an input file are not what they should be.
       RunError: the output cannot be written.
     """
-    limit = options.memory_limit and int(options.memory_limit * 2**30)
+    limit = limit_in_bytes(options.memory_limit)
     if options.decode is not None:
-        x_hat = run.decode(load_codes(options.decode, memory_limit=limit))
-        write_arrays(options.out, x_hat=x_hat, say=say)
+        z = load_codes(options.decode, memory_limit=limit)
+        write_arrays(options.out, x_hat=_decode(run, z, limit, options.decode), say=say)
     elif options.sample is not None:
         z = run.sample_codes(options.sample, seed=options.seed)
-        write_arrays(options.out, z=z, x_hat=run.decode(z), say=say)
+        x_hat = _decode(run, z, limit, f"--sample {options.sample}")
+        write_arrays(options.out, z=z, x_hat=x_hat, say=say)
     elif options.encode is not None:
         x, y = named_images(run, options.encode, options, say=say)
         labels = {} if y is None else {"y": y}
@@ -42,15 +45,34 @@ def evaluate(run: Run, options: EvaluationOptions, *, say: Say) -> None:
         _look(run, options, say=say)
 
 
+def _decode(
+    run: Run, z: NDArray[np.float32], limit: int | None, where: object
+) -> NDArray[np.float32]:
+    n_bytes = 4 * len(z) * math.prod(run.record.image_shape)
+    check_memory(n_bytes, where, limit=limit or default_memory_limit())
+    return run.decode(z)
+
+
 def _look(run: Run, options: EvaluationOptions, *, say: Say) -> None:
     """Pictures into a folder, metrics as JSON to stdout; both if none is named."""
     everything = not (options.pictures or options.metrics)
-    x, y = named_images(run, options.split, options, say=say)
+
+    @cache  # read once, and only for what needs images
+    def images() -> Images:
+        return named_images(run, options.split, options, say=say)
+
     if options.pictures or everything:
+        from aae_jax.pictures import draw_pictures  # imports matplotlib
+
+        names = list(options.pictures or PICTURE_NAMES)
+        if everything and not run.folder.read_log():
+            names.remove("losses")
+            say("no epoch has ended yet, so there is no picture of the losses")
         out = options.out or run.folder.figures
-        for path in draw_pictures(run, x, y, out=out, names=options.pictures):
+        for path in draw_pictures(run, images, out=out, names=names):
             say(f"wrote {path}")
     if options.metrics or everything:
+        x, y = images()
         header = {"split": options.split, "images": len(x), "steps": run.step}
         print(json.dumps({**header, **run.metrics(x, y)}, indent=2))
 
@@ -62,18 +84,31 @@ def named_images(
 
     Args:
       name: test, validation, train, or a path.
+
+    Raises:
+      UserError: the images cannot be read.
     """
-    limit = options.memory_limit and int(options.memory_limit * 2**30)
+    limit = limit_in_bytes(options.memory_limit)
     config = run.record.config
     if name not in ("test", "validation", "train"):
-        return load_images(name, memory_limit=limit, image_size=config.image_size)
-    dataset = load_dataset(
-        options.dataset or config.dataset,
-        data_dir=options.data_dir,
-        memory_limit=limit,
-        image_size=config.image_size,
-        say=say,
-    )
+        return load_images(
+            name, memory_limit=limit, image_size=config.image_size, say=say
+        )
+    try:
+        dataset = load_dataset(
+            options.dataset or config.dataset,
+            data_dir=options.data_dir,
+            memory_limit=limit,
+            image_size=config.image_size,
+            say=say,
+        )
+    except UserError as error:
+        if options.dataset is not None:
+            raise
+        raise UserError(
+            f"the run's images could not be read: {error}; if they are elsewhere now, "
+            "name them with --dataset"
+        ) from error
     if dataset.fingerprint() != run.record.dataset.get("fingerprint"):
         say("note: these are not the images that the run was trained on")
     return _split(dataset, name, seed=config.seed)
@@ -89,26 +124,14 @@ def _split(dataset: Dataset, name: str, *, seed: int) -> Images:
 
 
 def write_arrays(path: Path | None, *, say: Say, **arrays: NDArray) -> None:
-    """Write an .npz file in one move: it is there whole or not at all.
+    """Write an .npz file.
 
     Raises:
       RunError: the disk is full or may not be written.
     """
     if path is None:
         raise ValueError("an .npz file needs a path")
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, suffix=".tmp", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            np.savez_compressed(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise RunError(f"{path} could not be written: {error.strerror}") from error
+    named: dict[str, Any] = arrays
+    write_file(path, lambda file: np.savez_compressed(file, **named))
     shapes = ", ".join(f"{name} {list(each.shape)}" for name, each in arrays.items())
     say(f"wrote {path}: {shapes}")

@@ -4,6 +4,7 @@ It times them, checks that numbers are finite, logs epochs, saves, and stops whe
 Times decide when things are seen and saved; they never change a number.
 """
 
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,11 +34,13 @@ class Plan:
 
     Attributes:
       folder: the run's.
+      phases: their names, in the order in which a step runs them.
       total_steps, steps_per_epoch, batch_size: numbers of the resolved config.
       quiet: shows no progress.
     """
 
     folder: RunFolder
+    phases: tuple[str, ...]
     total_steps: int
     steps_per_epoch: int
     batch_size: int
@@ -101,11 +104,10 @@ def run_loop(
             carry = loop(carry, data, np.int32(step))
             sums, first_bad = jax.device_get((carry.sums, carry.first_bad))
             elapsed = time.perf_counter() - began
-            refuse_not_finite(plan, first_bad, before, step)
+            refuse_not_finite(plan, carry, first_bad, before, step)
             clock.add(elapsed, step - before)
             chunk = max(1, round((step - before) * SECONDS_PER_CHUNK / elapsed))
             speed = clock.epoch_steps * plan.batch_size / clock.epoch
-            reporter.chunk(step, _means(plan, sums, step)["losses"], speed)
             if step == _epoch_end(plan, before):
                 line = log_line(plan, sums, step, clock)
                 line["validation"], z = measure(carry.state.params)
@@ -114,49 +116,62 @@ def run_loop(
                 board.epoch(line, carry.state.params, z)
                 clock.new_epoch()
                 carry = begin_epoch(carry)
+            reporter.chunk(step, _means(plan, sums, step)["losses"], speed)
             due = time.monotonic() - last_save > SECONDS_BETWEEN_SAVES
             if due or stop.number is not None or step == plan.total_steps:
                 save(plan, carry, step, clock.total)
                 last_save = time.monotonic()
             if stop.number is not None and step < plan.total_steps:
+                place = shlex.quote(str(plan.folder.path))
                 raise Interrupted(
                     stop.number,
                     f"stopped and saved at step {step} of {plan.total_steps}; go on "
-                    f"with 'python train.py --resume --run-dir {plan.folder.path}'",
+                    f"with 'python train.py --resume --run-dir {place}'",
                 )
     return carry, clock.total
 
 
 def save(plan: Plan, carry: LoopState, step: int, seconds: float) -> None:
-    """Save a checkpoint, unless a parameter is not finite.
+    """Save a checkpoint.
 
     Raises:
-      RunError: a parameter is NaN or infinite; or the disk refuses.
+      RunError: the disk refuses.
     """
-    for subset, params in carry.state.params.items():
-        if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params)):
-            _refuse(plan, f"a parameter of the {subset}", f"by step {step}")
     save_checkpoint(
         plan.folder.checkpoints, carry, step=step, record={"seconds": seconds}
     )
 
 
 def refuse_not_finite(
-    plan: Plan, first_bad: Mapping[str, Any], before: int, step: int
+    plan: Plan, carry: LoopState, first_bad: Mapping[str, Any], before: int, step: int
 ) -> None:
-    """Stop where a gradient was not finite, and name the phase where it began.
+    """Stop where a gradient, loss or parameter is not finite, and name the phase.
 
     Raises:
       RunError: with the phase, the steps, and the last good checkpoint.
     """
-    phase = min(first_bad, key=lambda name: int(first_bad[name]))
-    if first_bad[phase] == NEVER:
-        return
-    _refuse(
-        plan,
-        f"the loss or gradient of the {phase} phase",
-        f"at step {int(first_bad[phase])} (between {before} and {step})",
-    )
+    when = f"between steps {before} and {step}"
+    # Of those that went wrong in the same step, the phase that the others followed.
+    phase = min(plan.phases, key=lambda name: int(first_bad[name]))
+    if first_bad[phase] != NEVER:
+        first = int(first_bad[phase])
+        _refuse(plan, f"the gradient of the {phase} phase", f"at step {first}, {when}")
+    named = {f"the {name} loss": value for name, value in carry.sums.losses.items()}
+    named |= {f"the {name}": params for name, params in carry.state.params.items()}
+    for name, finite in jax.device_get(_finite(named)).items():
+        if not finite:
+            _refuse(plan, name, when)
+
+
+@jax.jit
+def _finite(trees: dict[str, Any]) -> dict[str, jax.Array]:
+    """For each tree of arrays whether all its numbers are finite."""
+    return {
+        name: jnp.array(
+            [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
+        ).all()
+        for name, tree in trees.items()
+    }
 
 
 def _refuse(plan: Plan, what: str, when: str) -> NoReturn:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from aae_jax.errors import UserError
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -75,3 +77,19 @@ PICTURE_NAMES = (
     "samples",
     "losses",
 )
+
+
+def limit_in_bytes(gibibytes: float | None) -> int | None:
+    """A --memory-limit in bytes; None, which is half of the memory, stays None.
+
+    Raises:
+      UserError: not a number above 0 and up to a million.
+    """
+    if gibibytes is None:
+        return None
+    if not 0 < gibibytes <= 1e6:
+        raise UserError(
+            f"memory_limit={gibibytes:g} is out of range; give --memory-limit the GiB "
+            "that the data may take, such as 4"
+        )
+    return int(gibibytes * 2**30)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,25 +14,43 @@ from aae_jax.errors import RunError
 from aae_jax.latent_plane import grid_codes, latent_plane
 from aae_jax.run import Run
 
+Images = tuple[NDArray[np.uint8], NDArray[np.int32] | None]
 PRIOR_SAMPLES = 100_000
 SHOWN_SAMPLES = 100
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What pictures are drawn from: a run, images, their codes, prior samples."""
+    """What pictures are drawn from; each part is made when a picture first needs it.
+
+    Attributes:
+      run: whose pictures they are.
+      images: gives x `[n, height, width, channels]` and y `[n]` or None.
+    """
 
     run: Run
-    x: NDArray[np.uint8]
-    y: NDArray[np.int32] | None
-    z: NDArray[np.float32]
-    z_prior: NDArray[np.float32]
+    images: Callable[[], Images]
+
+    @cached_property
+    def x(self) -> NDArray[np.uint8]:
+        return self.images()[0]
+
+    @cached_property
+    def y(self) -> NDArray[np.int32] | None:
+        return self.images()[1]
+
+    @cached_property
+    def z(self) -> NDArray[np.float32]:
+        return self.run.encode(self.x)
+
+    @cached_property
+    def z_prior(self) -> NDArray[np.float32]:
+        return self.run.sample_codes(PRIOR_SAMPLES)
 
 
 def draw_pictures(
     run: Run,
-    x: NDArray[np.uint8],
-    y: NDArray[np.int32] | None,
+    images: Callable[[], Images],
     *,
     out: Path,
     names: Collection[str] = (),
@@ -39,20 +58,21 @@ def draw_pictures(
     """Draw pictures of a run on images, and save each as `out`/<name>.png.
 
     Args:
-      x: `[n, height, width, channels]`, the images that are encoded.
-      y: `[n]`, their labels, or None.
-      names: of `PICTURES`; by default all that can be drawn by now.
+      images: gives x `[n, height, width, channels]`, and labels y `[n]` or None; not
+        called where no picture needs them.
+      names: of `PICTURES`; all of them where there are none.
 
     Raises:
+      UserError: the images cannot be read; the log has no losses yet.
       RunError: `out` cannot be written.
     """
-    subject = Subject(run, x, y, run.encode(x), run.sample_codes(PRIOR_SAMPLES))
+    subject = Subject(run, images)
     paths = []
-    drawable = [name for name in PICTURES if name != "losses" or run.folder.read_log()]
-    for name in names or drawable:
+    for name in names or PICTURES:
         path = out / f"{name}.png"
+        figure = PICTURES[name](subject)
         try:
-            figures.save(PICTURES[name](subject), path)
+            figures.save(figure, path)
         except OSError as error:
             raise RunError(f"{path} could not be written: {error.strerror}") from error
         paths.append(path)
@@ -61,7 +81,8 @@ def draw_pictures(
 
 def _grid(subject: Subject) -> Figure:
     run = subject.run
-    plane = latent_plane(subject.z)
+    # Codes of two dimensions are their own plane, so no images need to be read.
+    plane = latent_plane(subject.z if subject.z_prior.shape[1] > 2 else subject.z_prior)
     grid = grid_codes(
         run.model.prior,
         plane,

@@ -17,6 +17,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from aae_jax.losses import DISCRIMINATOR_EQUILIBRIUM, GENERATOR_EQUILIBRIUM
 from aae_jax.networks import Params
@@ -50,8 +51,10 @@ class Reporter:
             MofNCompleteColumn(),
             BarColumn(bar_width=20),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[status]}"),
+            # The rest of the line, and more lines where it is not wide enough.
+            TextColumn("{task.fields[status]}", table_column=Column(ratio=1)),
             console=console,
+            expand=True,
             disable=quiet or not console.is_terminal,
         )
         self._task = self._bar.add_task(
@@ -73,19 +76,18 @@ class Reporter:
     def chunk(
         self, step: int, losses: Mapping[str, float], images_per_second: float
     ) -> None:
-        """Show how far the training is."""
+        """Show how far the training is: in the bar, or now and then in a line."""
         status = describe(losses, self._ratio, images_per_second)
         self._bar.update(self._task, completed=step, status=status)
-
-    def epoch(self, line: Mapping[str, Any]) -> None:
-        """Take in a line of the log; without a terminal, print some of them."""
-        self._ratio = line["validation"]["latent"]["ratio"]
         now = time.monotonic()
         due = now - self._last_line >= _SECONDS_BETWEEN_LINES
-        if self._lines and (due or line["step"] == self._total):
+        if self._lines and (due or step == self._total):
             self._last_line = now
-            status = describe(line["losses"], self._ratio, line["images_per_second"])
-            print(f"step {line['step']}/{self._total}  {status}", file=sys.stderr)
+            say_on_stderr(f"step {step}/{self._total}  {status}")
+
+    def epoch(self, line: Mapping[str, Any]) -> None:
+        """Take in what a line of the log says of the match of codes and prior."""
+        self._ratio = line["validation"]["latent"]["ratio"]
 
 
 def describe(
@@ -148,9 +150,7 @@ class Board:
         from tensorboardX import SummaryWriter
 
         # A resumed run goes on in the same folder; what it repeats is purged.
-        self._writer = SummaryWriter(
-            str(folder.tensorboard), purge_step=first_step or None
-        )
+        self._writer = SummaryWriter(str(folder.tensorboard), purge_step=first_step + 1)
         self._z_prior = model.prior.sample(jax.random.key(0), 2_000)
         self._decode = jax.jit(model.networks.decode)
 

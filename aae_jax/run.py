@@ -11,12 +11,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aae_jax.checkpoint import load_checkpoint
+from aae_jax.data.arrays import as_images
 from aae_jax.errors import UserError
 from aae_jax.metrics import make_measure
 from aae_jax.networks import Params
 from aae_jax.phases import Model, Phase, make_model
 from aae_jax.priors import Prior
-from aae_jax.run_folder import RunFolder, RunRecord, open_run, read_json
+from aae_jax.reporting import say_on_stderr
+from aae_jax.run_folder import RunFolder, open_run
+from aae_jax.run_record import RunRecord
+from aae_jax.small_files import read_json
 from aae_jax.training import start
 
 _BATCH = 500
@@ -43,7 +47,7 @@ class Run:
         *,
         prior: Prior | None = None,
         phases: tuple[Phase, ...] | None = None,
-        say: Callable[[str], None] = print,
+        say: Callable[[str], None] = say_on_stderr,
     ) -> "Run":
         """Open a run, finished or not, at its newest intact checkpoint.
 
@@ -54,12 +58,17 @@ class Run:
           say: is told of damaged checkpoints that were passed over.
 
         Raises:
-          UserError: not a run, nothing saved yet, or made with a prior of its own that
-            is not given.
+          UserError: not a run, nothing saved yet, or made with a prior or phases of its
+            own that are not given.
           RunError: all its checkpoints are damaged.
         """
         folder = open_run(None if path is None else Path(path))
         record = folder.read_record()
+        if record.phases is not None and phases is None:
+            raise UserError(
+                f"{folder.path} was trained with phases of its own "
+                f"({', '.join(record.phases)}); give them: Run.load(..., phases=...)"
+            )
         like = jax.eval_shape(
             lambda key: start(
                 record.config,
@@ -97,6 +106,8 @@ class Run:
 
     def sample_codes(self, n: int, *, seed: int = 0) -> NDArray[np.float32]:
         """`[n, z_dim]` drawn from the prior."""
+        if n < 0:
+            raise UserError(f"n={n} is out of range; draw 0 or more codes")
         return np.asarray(self.model.prior.sample(jax.random.key(seed), n), np.float32)
 
     def metrics(
@@ -108,7 +119,8 @@ class Run:
           x: images to measure on instead, with labels `y` or without.
 
         Raises:
-          UserError: no images are given and the run has not ended.
+          UserError: no images are given and the run has not ended; or the images do not
+            fit, or are fewer than 2.
         """
         if x is None:
             if not self.folder.metrics_file.exists():
@@ -117,35 +129,41 @@ class Run:
                     "give images, or finish it with 'python train.py --resume'"
                 )
             return read_json(self.folder.metrics_file)
-        images = np.asarray(x)
+        images = self._images(x)
         if images.dtype != np.uint8:
-            images = np.rint(self._images(x) * 255).astype(np.uint8)
+            images = np.rint(images * 255).astype(np.uint8)
         labels = None if y is None else np.asarray(y)
+        if len(images) < 2:
+            raise UserError(f"got {len(images)} images; metrics need 2 or more")
         metrics, _ = make_measure(self.model, images, labels)(self.params)
         return metrics
 
-    def _images(self, x: ArrayLike) -> NDArray[np.float32]:
-        images = np.asarray(x)
-        shape = self.record.image_shape
-        if images.shape == (len(images), *shape[:2]) and shape[2] == 1:
+    def _images(self, x: ArrayLike) -> NDArray[np.uint8] | NDArray[np.float32]:
+        """Images of the run's shape: uint8, or float32 in [0, 1]."""
+        images, shape = np.asarray(x), self.record.image_shape
+        if images.shape[1:] == shape[:2] and shape[2] == 1:
             images = images[..., None]
-        if images.shape[1:] != shape:
+        if images.shape[1:] != shape or images.ndim != 4:
             raise UserError(
                 f"got images of shape {images.shape[1:]}, and this run was trained on "
                 f"{shape} (height, width, channels)"
             )
-        if images.dtype == np.uint8:
-            return images.astype(np.float32) / 255
+        if images.dtype.kind != "f":
+            return as_images(images, "x")
+        if not ((images >= 0) & (images <= 1)).all():
+            raise UserError(
+                "got images with values that are not in [0, 1]; divide by 255"
+            )
         return images.astype(np.float32)
 
     def _codes(self, z: ArrayLike) -> NDArray[np.float32]:
-        codes = np.asarray(z, np.float32)
-        z_dim = self.record.config.z_dim
-        if codes.ndim != 2 or codes.shape[1] != z_dim:
+        codes, z_dim = np.asarray(z), self.record.config.z_dim
+        if codes.shape[1:] != (z_dim,) or codes.dtype.kind not in "iuf":
             raise UserError(
-                f"got codes of shape {codes.shape}, and this run's are [n, {z_dim}]"
+                f"got codes of shape {codes.shape} and type {codes.dtype}; this run's "
+                f"are numbers of shape [n, {z_dim}]"
             )
-        return codes
+        return codes.astype(np.float32)
 
     @cached_property
     def _encode(self) -> Callable[[Params, NDArray], jax.Array]:
@@ -162,6 +180,8 @@ class Run:
         pieces = []
         for first in range(0, max(len(inputs), 1), _BATCH):
             rows = inputs[first : first + _BATCH]
+            if rows.dtype == np.uint8:
+                rows = rows.astype(np.float32) / 255
             full = np.pad(rows, [(0, _BATCH - len(rows))] + [(0, 0)] * (rows.ndim - 1))
             pieces.append(np.asarray(apply(self.params, full))[: len(rows)])
         return np.concatenate(pieces)

@@ -4,39 +4,19 @@ import dataclasses
 import datetime
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aae_jax.checkpoint_folder import flush
 from aae_jax.config import Config
 from aae_jax.errors import RunError, UserError
+from aae_jax.run_record import RunRecord, is_count
+from aae_jax.small_files import parse_json, read_json, read_text, write_json, write_text
 
 FORMAT_VERSION = 1
 RUNS = Path("runs")
-_MAX_JSON_BYTES = 2**26
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """What config.json says.
-
-    Attributes:
-      config: as the run uses it, its length in steps.
-      image_shape: `(height, width, channels)`.
-      n_train: images trained on, those held out not counted.
-      dataset: name, fingerprint (SHA-256) and class names of the data.
-      environment: versions, platform, device, cores.
-      command: what was typed.
-    """
-
-    config: Config
-    image_shape: tuple[int, int, int]
-    n_train: int
-    dataset: Mapping[str, Any]
-    environment: Mapping[str, Any]
-    command: str
 
 
 @dataclass(frozen=True)
@@ -92,33 +72,51 @@ class RunFolder:
                 f"reads {FORMAT_VERSION}; use the aae_jax that wrote it"
             )
         try:
-            height, width, channels = stored["image_shape"]
-            return RunRecord(
-                config=Config.from_json(stored["config"]),
-                image_shape=(int(height), int(width), int(channels)),
-                n_train=int(stored["n_train"]),
-                dataset=dict(stored["dataset"]),
-                environment=dict(stored["environment"]),
-                command=str(stored["command"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
+            return RunRecord.from_json(stored)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"{self.config_file} is not the config of a run: {error}"
             ) from error
 
     def append_log(self, line: Mapping[str, Any]) -> None:
-        """Add a line to metrics.jsonl and see it on disk."""
-        with open(self.log_file, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Add a line to metrics.jsonl and see it on disk.
+
+        Raises:
+          RunError: the disk is full or may not be written.
+        """
+        text = json.dumps(line, allow_nan=False) + "\n"
+        try:
+            with open(self.log_file, "a", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RunError(
+                f"{self.log_file} could not be written: {error.strerror}"
+            ) from error
 
     def read_log(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; a last line that was cut short is left out."""
+        """The lines of metrics.jsonl; a last line that was cut short is left out.
+
+        Raises:
+          UserError: another line is damaged.
+        """
         if not self.log_file.exists():
             return []
-        whole = self.log_file.read_text("utf-8").split("\n")[:-1]
-        return [json.loads(line) for line in whole]
+        whole = read_text(self.log_file).split("\n")[:-1]
+        return [self._log_line(n, text) for n, text in enumerate(whole, start=1)]
+
+    def _log_line(self, number: int, text: str) -> dict[str, Any]:
+        try:
+            line = parse_json(text)
+            if not is_count(line["step"]) or not isinstance(line["losses"], dict):
+                raise ValueError("no step or no losses")
+        except (KeyError, ValueError, RecursionError) as error:
+            raise UserError(
+                f"line {number} of {self.log_file} is damaged ({error}); delete that "
+                "line to go on without it"
+            ) from error
+        return line
 
     def cut_log(self, step: int) -> list[dict[str, Any]]:
         """Drop the lines of steps after `step`; return those that stay."""
@@ -127,6 +125,39 @@ class RunFolder:
             text = "".join(json.dumps(line) + "\n" for line in kept)
             write_text(self.log_file, text)
         return kept
+
+    def refuse_content(self) -> None:
+        """Refuse to begin a run here if anything is here already.
+
+        Raises:
+          UserError: the folder exists and holds something.
+        """
+        # What a training leaves that was killed before it wrote anything.
+        leftovers = (".lock", ".tmp")
+        if self.path.is_dir() and all(
+            entry.name.endswith(leftovers) for entry in self.path.iterdir()
+        ):
+            return
+        if self.path.exists():
+            raise UserError(
+                f"run folder {self.path} exists, and a run is never overwritten; go on "
+                "with it by --resume, or choose another --run-dir"
+            )
+
+    def make(self) -> None:
+        """Make the folder, where it is not there yet.
+
+        Raises:
+          UserError: it cannot be made at this place.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            flush(self.path.absolute().parent)
+        except OSError as error:
+            raise UserError(
+                f"run folder {self.path} cannot be made ({error.strerror}); choose "
+                "another --run-dir"
+            ) from error
 
 
 def newest_run(root: Path = RUNS) -> RunFolder:
@@ -177,63 +208,6 @@ def new_run_folder(path: Path | None, config: Config) -> RunFolder:
         while path.exists():
             count += 1
             path = base.with_name(f"{base.name}-{count}")
-    if path.exists() and (not path.is_dir() or _has_content(path)):
-        raise UserError(
-            f"run folder {path} exists, and a run is never overwritten; go on with it "
-            "by --resume, or choose another --run-dir"
-        )
-    return RunFolder(path)
-
-
-def _has_content(path: Path) -> bool:
-    # A lock is what a training leaves that was killed before it wrote anything.
-    return any(entry.name != ".lock" for entry in path.iterdir())
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a small JSON file.
-
-    Raises:
-      UserError: it is missing, too large, or not a JSON object.
-    """
-    try:
-        if path.stat().st_size > _MAX_JSON_BYTES:
-            raise UserError(f"{path} is larger than any file that aae_jax writes there")
-        value = json.loads(path.read_text("utf-8"), parse_constant=_refuse_constant)
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path} holds no JSON object")
-    return value
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write an object as JSON; readers see the old file or the new, never a half."""
-    write_text(path, json.dumps(value, indent=2, default=str) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file in one move, flushed to disk.
-
-    Raises:
-      RunError: the disk is full or may not be written.
-    """
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, suffix=".tmp", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise RunError(f"{path} could not be written: {error.strerror}") from error
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number")
+    folder = RunFolder(path)
+    folder.refuse_content()
+    return folder

@@ -2,8 +2,9 @@
 
 import signal
 import threading
+from collections.abc import Mapping
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 
@@ -25,7 +26,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.number: int | None = None
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -44,6 +45,6 @@ class StopRequest:
         self.number = number
         self._restore(dict.fromkeys(STOPPING, signal.SIG_DFL))
 
-    def _restore(self, handlers: dict) -> None:
+    def _restore(self, handlers: Mapping[int, Any]) -> None:
         for number, handler in handlers.items():
             signal.signal(number, handler)

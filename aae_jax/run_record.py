@@ -1,0 +1,68 @@
+"""What config.json says of a run. No jax is imported here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aae_jax.config import Config
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What config.json says.
+
+    Attributes:
+      config: as the run uses it, its length in steps.
+      image_shape: `(height, width, channels)`.
+      n_train: images trained on, those held out not counted.
+      dataset: name, fingerprint (SHA-256) and class names of the data.
+      environment: versions, platform, device, cores.
+      command: what was typed.
+      phases: names of the phases that were given in Python; None for a variant's own.
+    """
+
+    config: Config
+    image_shape: tuple[int, int, int]
+    n_train: int
+    dataset: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    command: str
+    phases: tuple[str, ...] | None = None
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "RunRecord":
+        """The record that JSON holds. Anybody may have written it: types are checked.
+
+        Raises:
+          KeyError, TypeError, ValueError, OverflowError: it is not one of ours.
+        """
+        height, width, channels = stored["image_shape"]
+        record = cls(
+            config=Config.from_json(stored["config"]),
+            image_shape=(height, width, channels),
+            n_train=stored["n_train"],
+            dataset=dict(stored["dataset"]),
+            environment=dict(stored["environment"]),
+            command=stored["command"],
+            phases=tuple(stored["phases"]) if stored.get("phases") else None,
+        )
+        names = record.dataset["class_names"]
+        texts = [
+            record.config.dataset,
+            record.dataset["name"],
+            record.dataset["fingerprint"],
+            record.command,
+            *(names or ()),
+            *(record.phases or ()),
+        ]
+        counts = [*record.image_shape, record.n_train]
+        if not all(is_count(count) for count in counts) or not all(
+            isinstance(text, str) for text in texts
+        ):
+            raise ValueError("a value has the wrong type")
+        return record
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is a whole number from 1 that fits an array's size."""
+    return type(value) is int and 0 < value < 2**31

@@ -1,0 +1,135 @@
+"""What is settled, checked and written before the first step of a run."""
+
+import dataclasses
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aae_jax import environment
+from aae_jax.config import Config, resumed
+from aae_jax.data import Dataset, load_dataset, resolve
+from aae_jax.errors import UserError
+from aae_jax.holdout import split_sizes
+from aae_jax.options import RunOptions, limit_in_bytes
+from aae_jax.phases import Phase
+from aae_jax.priors import Prior
+from aae_jax.run_folder import RunFolder, new_run_folder, newest_run
+from aae_jax.run_record import RunRecord
+
+Say = Callable[[str], None]
+
+
+def load_data(config: Config, options: RunOptions, *, say: Say) -> Dataset:
+    """The images that a config names, see `load_dataset`."""
+    name = config.dataset
+    return load_dataset(
+        # What `auto` is gets announced, but for those who want to hear nothing.
+        resolve(name, data_dir=options.data_dir) if options.quiet else name,
+        data_dir=options.data_dir,
+        memory_limit=limit_in_bytes(options.memory_limit),
+        image_size=config.image_size,
+        say=say,
+    )
+
+
+def settle(
+    config: Config, dataset: Dataset, options: RunOptions, *, prior: Prior | None = None
+) -> Config:
+    """The config with all that only the data decide: their name, the length in steps.
+
+    Raises:
+      UserError: too few images, or fewer than a batch; a prior of another dimension.
+    """
+    n_train, _ = split_sizes(len(dataset.x_train))
+    if len(dataset.x_test) < 2:
+        raise UserError(
+            f"the data set has {len(dataset.x_test)} test images; give 2 or more"
+        )
+    steps = config.total_steps(n_train)
+    config.steps_per_epoch(n_train)  # refuses a batch larger than the data
+    if config.dataset == "auto":
+        name = dataset.name
+    else:
+        name = resolve(config.dataset, data_dir=options.data_dir)
+    # Spelled out, so that a later change of a recipe cannot change this run.
+    values: dict[str, Any] = dataclasses.asdict(config.hyperparameters)
+    values |= {"steps": steps, "epochs": None, "prior_scale": config.scale}
+    if prior is not None:
+        if np.shape(prior.mean) != (config.z_dim,):
+            raise UserError(
+                f"the prior {prior.name!r} has a mean of shape {np.shape(prior.mean)} "
+                f"and the config z_dim={config.z_dim}; make it [{config.z_dim}]"
+            )
+        values["prior"] = "custom"
+    return dataclasses.replace(config, dataset=name, **values)
+
+
+def describe(
+    config: Config, dataset: Dataset, phases: tuple[Phase, ...] | None
+) -> RunRecord:
+    """What config.json is to say."""
+    return RunRecord(
+        config=config,
+        image_shape=dataset.image_shape,
+        n_train=split_sizes(len(dataset.x_train))[0],
+        dataset={
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint(),
+            "class_names": dataset.class_names,
+        },
+        environment=environment.describe(),
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        phases=None if phases is None else tuple(phase.name for phase in phases),
+    )
+
+
+def claim_folder(config: Config, options: RunOptions) -> RunFolder:
+    """The folder of a new run, or of that to go on with, made where it is absent.
+
+    Raises:
+      UserError: a new run's folder holds something already; or it cannot be made.
+    """
+    if not options.resume:
+        folder = new_run_folder(options.run_dir, config)
+    else:
+        folder = RunFolder(options.run_dir) if options.run_dir else newest_run()
+    folder.make()
+    return folder
+
+
+def begin_or_check(
+    folder: RunFolder, record: RunRecord, options: RunOptions, *, say: Say
+) -> RunRecord:
+    """Write config.json of a new run; check that of the run to go on with.
+
+    Returns:
+      What config.json says.
+
+    Raises:
+      UserError: config, data or phases are not those that the run began with.
+    """
+    if not (options.resume and folder.config_file.exists()):
+        folder.refuse_content()  # somebody may have been faster
+        folder.write_record(record)
+        return record
+    stored = folder.read_record()
+    given = dataclasses.asdict(record.config) | {"epochs": None}
+    resumed(stored.config, given, n_train=stored.n_train)
+    if stored.dataset["fingerprint"] != record.dataset["fingerprint"]:
+        raise UserError(
+            f"the images are not those that {folder.path} was trained on "
+            f"({stored.dataset['name']!r}); give the same --dataset"
+        )
+    if stored.phases != record.phases:
+        raise UserError(
+            f"{folder.path} was trained with phases={stored.phases}, got "
+            f"phases={record.phases}; give the same phases"
+        )
+    changed = environment.difference(stored.environment, record.environment)
+    if changed:
+        say(f"this is not where the run began, so bits may differ: {changed}")
+    return stored

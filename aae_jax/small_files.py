@@ -1,0 +1,100 @@
+"""Small files of a run: written whole or not at all, read with suspicion."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from aae_jax.checkpoint_folder import flush
+from aae_jax.errors import RunError, UserError
+
+_MAX_BYTES = 2**28
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+      UserError: it is missing, no plain file, too large, or not text.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is not a plain file")
+        if path.stat().st_size > _MAX_BYTES:
+            raise UserError(f"{path} is larger than any file that aae_jax writes there")
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} cannot be read: {error.reason}") from error
+
+
+def parse_json(text: str) -> dict[str, Any]:
+    """The JSON object that a text is; no NaN, no infinity.
+
+    Raises:
+      ValueError: it is not one.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("it is not a JSON object")
+    return value
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a small JSON file.
+
+    Raises:
+      UserError: it is missing, too large, or not a JSON object.
+    """
+    text = read_text(path)
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write an object as JSON; readers see the old file or the new, never a half."""
+    write_text(path, json.dumps(value, indent=2, default=str) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text; see `write_file`."""
+    write_file(path, lambda file: file.write(text.encode()))
+
+
+def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file in one move, flushed to disk: it is there whole or not at all.
+
+    Args:
+      write: is called with the open file.
+
+    Raises:
+      RunError: the disk is full or may not be written.
+    """
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, suffix=".tmp", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        flush(path.absolute().parent)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise RunError(f"{path} could not be written: {error.strerror}") from error
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number")

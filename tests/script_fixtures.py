@@ -1,0 +1,113 @@
+"""Fixtures for tests of the two scripts: tiny data, processes, one finished run.
+
+A test module loads them with `pytest_plugins = ["script_fixtures"]`.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from scripts import ROOT, TINY, Ended, Trained, wait
+
+from aae_jax.cli import exit_status
+from aae_jax.run_folder import RunFolder
+
+
+@pytest.fixture(scope="session")
+def data_file(tiny_dataset, tmp_path_factory):
+    """The tiny data set as a file for --dataset."""
+    path = tmp_path_factory.mktemp("data") / "tiny.npz"
+    np.savez(
+        path,
+        x=tiny_dataset.x_train,
+        y=tiny_dataset.y_train,
+        x_test=tiny_dataset.x_test,
+        y_test=tiny_dataset.y_test,
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def cache_folder(tmp_path_factory):
+    """Where compiled programs lie, so that each is compiled in one process only."""
+    return tmp_path_factory.mktemp("compiled")
+
+
+@pytest.fixture
+def compiled_once(cache_folder):
+    """The same cache for a test in this process."""
+    names = {
+        "jax_compilation_cache_dir": str(cache_folder),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+    }
+    before = {name: getattr(jax.config, name) for name in names}
+    for name, value in names.items():
+        jax.config.update(name, value)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+@pytest.fixture(scope="session")
+def start_script(cache_folder):
+    """`start_script(name, *arguments, cwd=...)`: a script in a process of its own."""
+    environment = {
+        **os.environ,
+        "JAX_COMPILATION_CACHE_DIR": str(cache_folder),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "COLUMNS": "100",
+    }
+
+    def start(name, *arguments, cwd, python=(), **options):
+        return subprocess.Popen(
+            [sys.executable, *python, str(ROOT / name), *map(str, arguments)],
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def run_script(start_script):
+    """`run_script(name, *arguments, cwd=...) -> Ended`."""
+
+    def run(name, *arguments, cwd, **options):
+        return wait(start_script(name, *arguments, cwd=cwd, **options))
+
+    return run
+
+
+@pytest.fixture
+def call_script(monkeypatch, capfd):
+    """`call_script(name, *arguments) -> Ended`: a script's main in this process."""
+
+    def call(name, *arguments):
+        spec = importlib.util.spec_from_file_location(Path(name).stem, ROOT / name)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        capfd.readouterr()
+        status = exit_status(module.main, script=name)
+        return Ended(status, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def finished(run_script, data_file, tmp_path_factory):
+    """A run that train.py trained in a folder of its own, never stopped."""
+    place = tmp_path_factory.mktemp("finished")
+    arguments = ("--prior", "normal", "--z-dim", 2, "--dataset", data_file, *TINY)
+    ended = run_script("train.py", *arguments, cwd=place)
+    assert ended.status == 0, ended.stderr
+    (folder,) = (place / "runs").iterdir()
+    return Trained(RunFolder(folder), data_file, ended)

@@ -1,0 +1,235 @@
+"""fit from Python: own data, own prior, own phases, other weights, NaN."""
+
+import dataclasses
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from checkpoint_states import leaf_bytes
+
+from aae_jax.checkpoint import checkpoint_steps
+from aae_jax.config import Config
+from aae_jax.data import Dataset, load_dataset
+from aae_jax.errors import RunError, UserError
+from aae_jax.fitting import fit
+from aae_jax.networks import Params
+from aae_jax.options import RunOptions
+from aae_jax.phases import VARIANTS
+from aae_jax.priors import Prior
+from aae_jax.run import Run
+from aae_jax.run_folder import RunFolder
+from aae_jax.run_start import load_data, settle
+from aae_jax.training import init
+
+pytest_plugins = ["script_fixtures"]
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+RING = Prior(
+    "ring",
+    lambda key, n, labels=None: (
+        4 * (z := jax.random.normal(key, (n, 2))) / jnp.linalg.norm(z, axis=1)[:, None]
+    ),
+    mean=np.zeros(2, np.float32),
+    std=np.full(2, 8**0.5, np.float32),
+)
+
+
+def quiet(path, **options):
+    return RunOptions(run_dir=path, quiet=True, **options)
+
+
+def say_nothing(line):
+    raise AssertionError(f"unexpected: {line}")
+
+
+def poisoned(at):
+    """The phases of `aae`, the reconstruction's loss NaN at one step."""
+    first, *others = VARIANTS["aae"]
+
+    def loss(params, batch, key, model):
+        # Only the step's key tells the step: compare with that of the step `at`.
+        bad = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), at), 0)
+        same = (jax.random.key_data(bad) == jax.random.key_data(key)).all()
+        value, terms = first.loss(params, batch, key, model)
+        return value * jnp.where(same, jnp.nan, 1.0), terms
+
+    return (dataclasses.replace(first, loss=loss), *others)
+
+
+def test_own_data_prior_and_phases_make_a_run_that_python_reopens(
+    tiny_config, tiny_dataset, tmp_path, capfd
+):
+    phases = tuple(dataclasses.replace(p, name=f"my_{p.name}") for p in VARIANTS["aae"])
+    path = tmp_path / "new folder" / "run"
+    run = fit(
+        tiny_config,
+        dataset=tiny_dataset,
+        prior=RING,
+        phases=phases,
+        options=quiet(path),
+        say=say_nothing,
+    )
+    assert capfd.readouterr() == ("", "")  # it was to be quiet
+    record = run.folder.read_record()
+    assert (record.config.prior, record.config.dataset) == ("custom", "tiny")
+    assert record.phases == tuple(phase.name for phase in phases)
+    assert set(run.folder.read_log()[-1]["gradient_norms"]) == set(record.phases)
+    radii = np.linalg.norm(run.sample_codes(50), axis=1)
+    np.testing.assert_allclose(radii, 4, rtol=1e-5)
+
+    again = Run.load(path, prior=RING, phases=phases)
+    assert leaf_bytes(again.params) == leaf_bytes(run.params)
+    assert again.metrics() == run.metrics()
+    with pytest.raises(UserError, match=r"phases of its own \(my_reconstruction, my_"):
+        Run.load(path, prior=RING)
+    with pytest.raises(UserError, match=r"Run\.load\(path, prior=\.\.\.\)"):
+        Run.load(path, phases=phases)
+
+    # Going on takes the same prior, phases, data and config.
+    arguments = {"dataset": tiny_dataset, "prior": RING, "phases": phases}
+    options = quiet(path, resume=True)
+    before = run.folder.metrics_file.read_bytes()
+    same = fit(tiny_config, **arguments, options=options, say=say_nothing)
+    assert leaf_bytes(same.params) == leaf_bytes(run.params)
+    assert run.folder.metrics_file.read_bytes() == before
+    fewer = dataclasses.replace(
+        tiny_dataset, x_train=tiny_dataset.x_train[::-1].copy(), class_names=None
+    )
+    for change, words in (
+        ({"phases": None}, "give the same phases"),
+        ({"prior": None}, "prior is 'custom' in the run and 'normal' now"),
+        ({"dataset": fewer}, "not those that"),
+    ):
+        with pytest.raises(UserError, match=words):
+            fit(tiny_config, **(arguments | change), options=options)
+    with pytest.raises(UserError, match="steps is 60 in the run and 61 now"):
+        fit(dataclasses.replace(tiny_config, steps=61), **arguments, options=options)
+    with pytest.raises(UserError, match="never overwritten"):
+        fit(tiny_config, **arguments, options=quiet(path))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_phase(
+    tiny_config, tiny_dataset, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("aae_jax.host_loop.SECONDS_BETWEEN_SAVES", 0)
+    folder = RunFolder(tmp_path / "run")
+    arguments = {"dataset": tiny_dataset, "phases": poisoned(at=40)}
+    words = (
+        r"gradient of the reconstruction phase became NaN or infinite at step 40, "
+        r"between steps 36 and 54; .* last good checkpoint is that of step 36 in "
+    )
+    with pytest.raises(RunError, match=words):
+        fit(tiny_config, **arguments, options=quiet(folder.path))
+    assert checkpoint_steps(folder.checkpoints) == [36, 18, 5]
+    text = folder.log_file.read_text()
+    assert "NaN" not in text
+    assert [json.loads(line)["step"] for line in text.splitlines()] == [18, 36]
+    assert not folder.metrics_file.exists()
+    assert Run.load(folder.path, phases=poisoned(at=40)).step == 36
+    with pytest.raises(RunError, match="at step 40"):  # going on meets it again
+        fit(tiny_config, **arguments, options=quiet(folder.path, resume=True))
+    assert checkpoint_steps(folder.checkpoints)[0] < 40
+
+
+def test_a_run_starts_from_the_weights_of_another(tiny_config, tiny_dataset, tmp_path):
+    config = dataclasses.replace(tiny_config, model="autoencoder")
+    first = fit(config, dataset=tiny_dataset, options=quiet(tmp_path / "first"))
+    fresh = init(
+        settle(config, tiny_dataset, RunOptions()),
+        jax.random.key(0),
+        image_shape=(8, 8, 1),
+    )
+    assert leaf_bytes(fresh.params) != leaf_bytes(first.params)
+
+    options = quiet(tmp_path / "second", init_from=tmp_path / "first")
+    second = fit(config, dataset=tiny_dataset, options=options)
+    assert leaf_bytes(second.params) != leaf_bytes(first.params)
+    assert checkpoint_steps(second.folder.checkpoints) == [60, 0]
+    shutil.rmtree(second.folder.checkpoints / "00000060")
+    assert leaf_bytes(Run.load(second.folder.path).params) == leaf_bytes(first.params)
+
+    other = dataclasses.replace(config, hidden=(16, 8))
+    options = quiet(tmp_path / "third", init_from=tmp_path / "first")
+    with pytest.raises(UserError, match=r"of .* is missing or has another shape"):
+        fit(other, dataset=tiny_dataset, options=options)
+    with pytest.raises(UserError, match=r"the discriminator of .* is missing"):
+        fit(tiny_config, dataset=tiny_dataset, options=options)
+    assert not (tmp_path / "third").exists()
+
+
+def test_what_does_not_fit_the_data_is_refused_and_nothing_is_written(
+    tiny_config, tiny_dataset, tmp_path
+):
+    few = Dataset("few", tiny_dataset.x_train[:12], None, tiny_dataset.x_test, None)
+    untested = dataclasses.replace(
+        tiny_dataset, x_test=tiny_dataset.x_test[:1], y_test=None
+    )
+    wide = dataclasses.replace(RING, mean=np.zeros(3, np.float32))
+    for arguments, words in (
+        ({"dataset": few}, "give 20 or more"),
+        ({"dataset": untested}, "1 test images; give 2 or more"),
+        ({"dataset": tiny_dataset, "prior": wide}, r"mean of shape \(3,\)"),
+    ):
+        with pytest.raises(UserError, match=words):
+            fit(tiny_config, **arguments, options=quiet(tmp_path / "run"))
+    large = dataclasses.replace(tiny_config, batch_size=361)
+    with pytest.raises(UserError, match="larger than the 360 training images"):
+        fit(large, dataset=tiny_dataset, options=quiet(tmp_path / "run"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_auto_says_which_data_it_takes_unless_it_is_to_be_quiet(tmp_path):
+    said = []
+    empty = RunOptions(data_dir=tmp_path)
+    dataset = load_data(Config(), empty, say=said.append)
+    assert dataset.name == "sample"
+    (line,) = said
+    assert "sample" in line
+    assert "python -m aae_jax.data mnist" in line
+    options = dataclasses.replace(empty, quiet=True)
+    again = load_data(Config(), options, say=say_nothing)
+    assert again.fingerprint() == dataset.fingerprint()
+    assert settle(Config(), dataset, empty).dataset == "sample"
+
+
+def test_settling_spells_out_what_decides_the_bits(tiny_dataset, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images.npz").touch()
+    config = Config(epochs=3, batch_size=50, dataset="images.npz", recipe="guide")
+    settled = settle(config, tiny_dataset, RunOptions())
+    assert (settled.steps, settled.epochs) == (3 * 360 // 50, None)
+    assert settled.dataset == str(tmp_path / "images.npz")
+    assert settled.scale == settled.prior_scale == config.scale
+    assert settled.hyperparameters == dataclasses.replace(
+        config.hyperparameters, steps=settled.steps, epochs=None
+    )
+    assert settle(settled, tiny_dataset, RunOptions()) == settled
+
+
+def test_a_short_training_on_digits_brings_codes_and_prior_together(tmp_path):
+    digits = load_dataset("sample")
+    dataset = dataclasses.replace(
+        digits,
+        x_train=digits.x_train[::4],
+        y_train=digits.y_train[::4],
+        x_test=digits.x_test[::4],
+        y_test=digits.y_test[::4],
+    )
+    config = Config(hidden=(128, 128), steps=800, batch_size=50)
+    run = fit(config, dataset=dataset, options=quiet(tmp_path / "run"))
+    log = run.folder.read_log()
+    first, last = log[0], log[-1]
+    assert last["losses"]["reconstruction"] < 0.7 * first["losses"]["reconstruction"]
+    ratios = [line["validation"]["latent"]["ratio"] for line in log]
+    assert ratios[-1] < 0.7 * ratios[0]
+    assert abs(last["losses"]["discriminator"] - 1.386) < 0.3
+    assert abs(last["losses"]["generator"] - 0.693) < 0.3
+    metrics = run.metrics()
+    assert metrics["reconstruction_mse"] < 0.065
+    assert metrics["knn_accuracy"] > 0.25
+    assert 0.4 < metrics["discriminator_accuracy"] < 0.8
+    params: Params = run.params
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))

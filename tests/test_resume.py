@@ -1,0 +1,118 @@
+"""A run that was stopped, killed and gone on with has the bits of one that was not."""
+
+import json
+import signal
+
+import jax
+import pytest
+from checkpoint_states import files_of, leaf_bytes
+from scripts import STEPS, STEPS_PER_EPOCH, TINY, wait, wait_until
+
+from aae_jax.checkpoint import checkpoint_steps, load_checkpoint
+from aae_jax.run_folder import RunFolder
+from aae_jax.training import start
+
+pytest_plugins = ["script_fixtures"]
+
+TIMINGS = ("seconds", "images_per_second")
+
+
+def all_leaves(folder):
+    """Names, types and bits of parameters, optimizer states, sums, key and step."""
+    record = folder.read_record()
+    like = jax.eval_shape(
+        lambda key: start(record.config, key, image_shape=record.image_shape),
+        jax.random.key(record.config.seed),
+    )
+    loaded = load_checkpoint(folder.checkpoints, like, say=pytest.fail)
+    return loaded.step, leaf_bytes(loaded.state)
+
+
+def log_without_timings(folder):
+    lines = [json.loads(line) for line in folder.log_file.read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in TIMINGS} for line in lines]
+
+
+def test_stopped_killed_and_resumed_it_ends_with_the_same_bits(
+    start_script, call_script, compiled_once, finished, tmp_path
+):
+    straight, folder = finished.folder, RunFolder(tmp_path / "run")
+    flags = ("--dataset", finished.data_file, *TINY, "--run-dir")
+
+    def go_on():
+        return start_script("train.py", "--resume", "--run-dir", "run", cwd=tmp_path)
+
+    # Killed before its first checkpoint: --resume begins anew.
+    process = start_script("train.py", *flags, "run", cwd=tmp_path)
+    wait_until(folder.config_file.exists, process)
+    process.send_signal(signal.SIGKILL)
+    assert wait(process).status == -signal.SIGKILL
+    assert checkpoint_steps(folder.checkpoints) == []
+
+    # Ctrl-C while it compiles: the first steps, in the middle of an epoch, are saved.
+    process = go_on()
+    lock = folder.path / ".lock"
+    wait_until(lambda: lock.read_text().startswith(f"{process.pid} "), process)
+    process.send_signal(signal.SIGINT)
+    ended = wait(process)
+    (step,) = checkpoint_steps(folder.checkpoints)
+    assert 0 < step < STEPS
+    assert step % STEPS_PER_EPOCH != 0
+    assert (ended.status, ended.stdout) == (130, "")
+    assert ended.stderr.splitlines()[-1] == (
+        f"train.py: stopped and saved at step {step} of {STEPS}; go on with 'python "
+        "train.py --resume --run-dir run'"
+    )
+
+    # Killed: what was logged after the checkpoint is cut off by whoever goes on.
+    process = go_on()
+    wait_until(lambda: len(folder.read_log()) >= 2, process)
+    process.send_signal(signal.SIGKILL)
+    assert wait(process).status == -signal.SIGKILL
+    assert checkpoint_steps(folder.checkpoints) == [step]
+    killed = folder.log_file.stat().st_ino
+
+    # evaluate.py reads beside a training; here it stands still and holds its lock.
+    process = go_on()
+    wait_until(
+        lambda: folder.log_file.stat().st_ino != killed and folder.read_log(), process
+    )
+    process.send_signal(signal.SIGSTOP)
+    ended = call_script("evaluate.py", "--run-dir", folder.path, "--metrics")
+    assert ended.status == 0, ended.stderr
+    assert json.loads(ended.stdout)["steps"] == step
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGCONT)
+    ended = wait(process)
+    assert (ended.status, ended.stdout) == (143, "")
+    assert f"going on from step {step} of {STEPS}" in ended.stderr
+    assert "go on with 'python train.py --resume" in ended.stderr
+    assert step < checkpoint_steps(folder.checkpoints)[0] < STEPS
+
+    ended = wait(go_on())
+    assert ended.status == 0, ended.stderr
+    assert "bits may differ" not in ended.stderr
+    assert all_leaves(folder) == all_leaves(straight)
+    assert log_without_timings(folder) == log_without_timings(straight)
+    assert len(log_without_timings(folder)) == -(-STEPS // STEPS_PER_EPOCH)
+    metrics = [json.loads(each.metrics_file.read_text()) for each in (folder, straight)]
+    for each in metrics:
+        assert all(each.pop(name) > 0 for name in TIMINGS)
+    assert metrics[0] == metrics[1]
+
+    # One flipped bit in the newest: that is said, and the one before used.
+    newest, before, _ = checkpoint_steps(folder.checkpoints)
+    folder.metrics_file.unlink()
+    files = files_of(folder.checkpoints / f"{newest:08d}")
+    damaged = max(files, key=lambda file: file.stat().st_size)
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    ended = call_script("train.py", "--resume", "--run-dir", folder.path, "--quiet")
+    assert ended.status == 0, ended.stderr
+    (warning,) = ended.stderr.splitlines()  # --quiet is silent but for warnings
+    assert warning.startswith(f"the checkpoint of step {STEPS} in ")
+    assert warning.endswith("; using the one before")
+    assert [newest, before] == checkpoint_steps(folder.checkpoints)[:2]
+    assert all_leaves(folder) == all_leaves(straight)
+    assert log_without_timings(folder) == log_without_timings(straight)

@@ -1,0 +1,70 @@
+"""Stopping: the first signal is a request, the second ends the process."""
+
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from aae_jax.signals import STOPPING, Interrupted, StopRequest
+
+WAIT = """
+import signal
+from aae_jax.signals import StopRequest
+with StopRequest() as stop:
+    print("ready", flush=True)
+    while stop.number is None:
+        signal.pause()
+    print(stop.number, flush=True)
+    signal.pause()
+"""
+
+
+def waiting():
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAIT],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("first", STOPPING)
+@pytest.mark.parametrize("second", STOPPING)
+def test_the_second_signal_ends_the_process_at_once(first, second):
+    with waiting() as process:
+        process.send_signal(first)
+        assert process.stdout.readline() == f"{int(first)}\n"
+        process.send_signal(second)
+        _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (-second, "")
+
+
+def test_what_handled_signals_before_does_so_again_afterwards():
+    before = [signal.getsignal(number) for number in STOPPING]
+    with StopRequest() as stop:
+        assert [signal.getsignal(number) for number in STOPPING] == [stop._note] * 2
+        assert stop.number is None
+    assert [signal.getsignal(number) for number in STOPPING] == before
+
+
+def test_outside_the_main_thread_nothing_is_handled():
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def body():
+        with StopRequest() as stop:
+            seen.append((signal.getsignal(signal.SIGINT), stop.number))
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert seen == [(before, None)]
+
+
+@pytest.mark.parametrize(("number", "status"), [(2, 130), (15, 143)])
+def test_the_exit_status_is_that_of_the_shell(number, status):
+    assert Interrupted(number, "stopped").exit_status == status
