@@ -13,7 +13,8 @@ from typing import Any
 
 import tyro
 
-from aae_jax.config import Config, nearest, resumed
+from aae_jax.checks import nearest
+from aae_jax.config import Config, resumed
 from aae_jax.data import check_dataset_name
 from aae_jax.errors import RunError, UserError
 from aae_jax.flags import given_fields, parse

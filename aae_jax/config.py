@@ -4,12 +4,11 @@ Nothing here imports jax: the command line is validated before anything slow sta
 """
 
 import dataclasses
-import difflib
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aae_jax.checks import check_name, check_number, check_sizes
 from aae_jax.errors import UserError
 from aae_jax.recipes import MODELS, RECIPES, Hyperparameters
 
@@ -26,6 +25,27 @@ PRIORS = tuple(name for name in PRIOR_SCALES if name != "custom")
 PLANAR_PRIORS = ("mixture", "swiss-roll")
 INITIALIZERS = ("normal", "lecun")
 SCHEDULES = ("constant", "cosine")
+
+
+_ADAMS = ("reconstruction", "discriminator", "generator")
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "z_dim": (1, 1024),
+    "epochs": (1, 1_000_000),
+    "steps": (1, 1_000_000_000),
+    "batch_size": (2, 65_536),
+    "seed": (0, 2**32 - 1),
+    "prior_scale": (1e-3, 1e3),
+    "prior_shape": (0.1, 1e3),
+    **{f"{adam}_rate": (0, 10) for adam in _ADAMS},
+    **{f"{adam}_beta1": (0, 0.9999) for adam in _ADAMS},
+    **{f"{adam}_epsilon": (1e-12, 1) for adam in _ADAMS},
+    **{f"{adam}_final": (0, 1) for adam in _ADAMS},
+    "reconstruction_weight": (0, 1e6),
+    "gradient_penalty": (0, 1e3),
+    "input_noise": (0, 10),
+}
+_REQUIRED = ("z_dim", "batch_size", "seed", "prior_shape")
+_WHOLE = ("z_dim", "epochs", "steps", "batch_size", "seed")
 
 
 @dataclass(frozen=True)
@@ -70,21 +90,33 @@ class Config:
     initializer: str | None = None
     """First weights: normal (deviation 0.01) or lecun (deviation by fan-in)."""
     schedule: str | None = None
-    """Learning rates over the run: constant or cosine (down to 1%)."""
+    """Learning rates over the run: constant, or cosine down to the final shares."""
     reconstruction_rate: float | None = None
     """Adam's rate where encoder and decoder learn to reconstruct."""
-    discriminator_rate: float | None = None
-    """Adam's rate of the discriminator."""
-    generator_rate: float | None = None
-    """Adam's rate where the encoder learns to fool the discriminator."""
     reconstruction_beta1: float | None = None
-    """Adam's beta1 in the reconstruction phase."""
-    adversarial_beta1: float | None = None
-    """Adam's beta1 in the discriminator and generator phases."""
-    adversarial_epsilon: float | None = None
-    """Adam's epsilon in the generator phase."""
+    """Adam's beta1 there."""
+    reconstruction_epsilon: float | None = None
+    """Adam's epsilon there."""
+    reconstruction_final: float | None = None
+    """Share of that rate at the end of a cosine schedule."""
     reconstruction_weight: float | None = None
     """Weight of the reconstruction error against the generator loss in aae-joint."""
+    discriminator_rate: float | None = None
+    """Adam's rate of the discriminator."""
+    discriminator_beta1: float | None = None
+    """Adam's beta1 there."""
+    discriminator_epsilon: float | None = None
+    """Adam's epsilon there."""
+    discriminator_final: float | None = None
+    """Share of that rate at the end of a cosine schedule."""
+    generator_rate: float | None = None
+    """Adam's rate where the encoder learns to fool the discriminator."""
+    generator_beta1: float | None = None
+    """Adam's beta1 there."""
+    generator_epsilon: float | None = None
+    """Adam's epsilon there."""
+    generator_final: float | None = None
+    """Share of that rate at the end of a cosine schedule."""
     gradient_penalty: float | None = None
     """Weight of the penalty on the discriminator's gradient at its inputs (R1)."""
     input_noise: float | None = None
@@ -93,15 +125,17 @@ class Config:
     """Whether the discriminator sees (code - prior mean) / prior deviation."""
 
     def __post_init__(self) -> None:
-        _check_name("model", self.model, MODELS)
-        _check_name("recipe", self.recipe, RECIPES)
-        _check_name("prior", self.prior, PRIOR_SCALES, shown=PRIORS)
+        check_name("model", self.model, MODELS)
+        check_name("recipe", self.recipe, RECIPES)
+        check_name("prior", self.prior, PRIOR_SCALES, shown=PRIORS)
         if self.initializer is not None:
-            _check_name("initializer", self.initializer, INITIALIZERS)
+            check_name("initializer", self.initializer, INITIALIZERS)
         if self.schedule is not None:
-            _check_name("schedule", self.schedule, SCHEDULES)
+            check_name("schedule", self.schedule, SCHEDULES)
         for name, (low, high) in _RANGES.items():
-            _check_number(name, getattr(self, name), low, high)
+            value = getattr(self, name)
+            if value is not None or name in _REQUIRED:
+                check_number(name, value, low, high, whole=name in _WHOLE)
         if self.prior in PLANAR_PRIORS and self.z_dim != 2:
             raise UserError(
                 f"prior={self.prior!r} lies in the plane, got z_dim={self.z_dim}; "
@@ -111,9 +145,9 @@ class Config:
             raise UserError(
                 f"got epochs={self.epochs} and steps={self.steps}; give one of them"
             )
-        _check_sizes("hidden", self.hidden, 65_536, "--hidden 1000 1000")
+        check_sizes("hidden", self.hidden, 65_536, "--hidden 1000 1000")
         if self.image_size is not None:
-            _check_sizes("image_size", self.image_size, 1024, "--image-size 28 28", n=2)
+            check_sizes("image_size", self.image_size, 1024, "--image-size 28 28", n=2)
         if not isinstance(self.dataset, str) or not self.dataset:
             raise UserError(f"dataset={self.dataset!r} is no name; give such as mnist")
         if (choice := self.standardize_codes) not in (None, True, False):
@@ -217,65 +251,3 @@ def resumed(stored: Config, given: Mapping[str, Any], *, n_train: int) -> Config
             "leave those flags out, or start a new run"
         )
     return dataclasses.replace(stored, dataset=given.get("dataset", stored.dataset))
-
-
-_RANGES: Mapping[str, tuple[float, float]] = {
-    "z_dim": (1, 1024),
-    "epochs": (1, 1_000_000),
-    "steps": (1, 1_000_000_000),
-    "batch_size": (2, 65_536),
-    "seed": (0, 2**32 - 1),
-    "prior_scale": (1e-3, 1e3),
-    "prior_shape": (0.1, 1e3),
-    "reconstruction_rate": (0, 10),
-    "discriminator_rate": (0, 10),
-    "generator_rate": (0, 10),
-    "reconstruction_beta1": (0, 0.9999),
-    "adversarial_beta1": (0, 0.9999),
-    "adversarial_epsilon": (1e-12, 1),
-    "reconstruction_weight": (0, 1e6),
-    "gradient_penalty": (0, 1e3),
-    "input_noise": (0, 10),
-}
-_WHOLE = ("z_dim", "epochs", "steps", "batch_size", "seed", "hidden", "image_size")
-
-
-def nearest(got: str, allowed: Iterable[str]) -> str:
-    """The end of a sentence that suggests the allowed name closest to `got`, or ''."""
-    close = difflib.get_close_matches(got, list(allowed), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _check_name(
-    field: str, got: Any, allowed: Iterable[str], shown: Iterable[str] | None = None
-) -> None:
-    if got not in (allowed := tuple(allowed)):
-        names = tuple(shown or allowed)
-        raise UserError(
-            f"{field}={got!r} is unknown; choose one of {', '.join(names)}"
-            + nearest(str(got), names)
-        )
-
-
-def _check_number(name: str, got: Any, low: float, high: float) -> None:
-    if got is None and name not in ("z_dim", "batch_size", "seed", "prior_shape"):
-        return
-    whole = name in _WHOLE
-    kind = int if whole else (int, float)
-    allowed = f"from {low:.10g} to {high:.10g}"
-    # Of the numbers only those below infinity are numbers here; NaN is below nothing.
-    if not isinstance(got, kind) or isinstance(got, bool) or not abs(got) < math.inf:
-        noun = "a whole number" if whole else "a number"
-        raise UserError(f"{name}={got!r} is not {noun} {allowed}")
-    if not low <= got <= high:
-        flag = "--" + name.replace("_", "-")
-        raise UserError(f"{name}={got} is out of range; give {flag} a value {allowed}")
-
-
-def _check_sizes(
-    name: str, got: Any, high: int, example: str, n: int | None = None
-) -> None:
-    if not isinstance(got, tuple) or not got or (n and len(got) != n):
-        raise UserError(f"{name}={got!r} is no row of sizes; give such as {example}")
-    for size in got:
-        _check_number(name, size, 1, high)

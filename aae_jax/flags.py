@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import tyro
 
-from aae_jax.config import nearest
+from aae_jax.checks import nearest
 from aae_jax.errors import UserError
 
 Flags = TypeVar("Flags")

@@ -5,15 +5,23 @@ import optax
 from aae_jax.config import Config
 from aae_jax.phases import Phase
 
-FINAL_RATE = 0.01
-"""Where the cosine schedule ends, as a share of the first rate."""
 
+def make_schedule(
+    config: Config, rate: float, *, final: float
+) -> optax.ScalarOrSchedule:
+    """A learning rate over the steps of a run, by the config's schedule.
 
-def make_schedule(config: Config, rate: float) -> optax.ScalarOrSchedule:
-    """A learning rate over the steps of a run, by the config's schedule."""
+    Args:
+      rate: at the first step.
+      final: the share of it that a cosine schedule leaves at the last.
+
+    Raises:
+      UserError: a cosine needs the run's length in steps, and the config gives it in
+        epochs alone.
+    """
     if config.hyperparameters.schedule == "constant":
         return rate
-    return optax.cosine_decay_schedule(rate, config.total_steps(), alpha=FINAL_RATE)
+    return optax.cosine_decay_schedule(rate, config.total_steps(), alpha=final)
 
 
 def make_optimizer(config: Config, phase: Phase) -> optax.GradientTransformation:
@@ -22,16 +30,13 @@ def make_optimizer(config: Config, phase: Phase) -> optax.GradientTransformation
     The parameters' top-level keys label the partition.
 
     Raises:
-      UserError: the schedule needs the run's length in steps and the config gives it
-        in epochs alone.
+      UserError: see `make_schedule`.
     """
-    hyper = config.hyperparameters
-    adversarial = phase.optimizer != "reconstruction"
-    adam = optax.adam(
-        make_schedule(config, getattr(hyper, f"{phase.optimizer}_rate")),
-        b1=hyper.adversarial_beta1 if adversarial else hyper.reconstruction_beta1,
-        eps=hyper.adversarial_epsilon if phase.optimizer == "generator" else 1e-8,
+    rate, beta1, epsilon, final = (
+        getattr(config.hyperparameters, f"{phase.optimizer}_{setting}")
+        for setting in ("rate", "beta1", "epsilon", "final")
     )
+    adam = optax.adam(make_schedule(config, rate, final=final), b1=beta1, eps=epsilon)
 
     def label(params: dict) -> dict:
         return {name: "train" if name in phase.moves else "freeze" for name in params}

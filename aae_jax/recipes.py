@@ -11,7 +11,8 @@ class Hyperparameters:
     """How a variant is optimized. A recipe is a named instance of this.
 
     `steps` or `epochs` is the length of the training; where both are given the
-    shorter one holds, so that one default serves small and large data.
+    shorter one holds, so that one default serves small and large data. A `*_final` is
+    the share of a rate that the cosine schedule leaves at the end.
     """
 
     steps: int | None
@@ -19,12 +20,18 @@ class Hyperparameters:
     initializer: str
     schedule: str
     reconstruction_rate: float
-    discriminator_rate: float
-    generator_rate: float
     reconstruction_beta1: float
-    adversarial_beta1: float
-    adversarial_epsilon: float
+    reconstruction_epsilon: float
+    reconstruction_final: float
     reconstruction_weight: float
+    discriminator_rate: float
+    discriminator_beta1: float
+    discriminator_epsilon: float
+    discriminator_final: float
+    generator_rate: float
+    generator_beta1: float
+    generator_epsilon: float
+    generator_final: float
     gradient_penalty: float
     input_noise: float
     standardize_codes: bool
@@ -36,12 +43,18 @@ _GUIDE = Hyperparameters(
     initializer="normal",
     schedule="constant",
     reconstruction_rate=1e-3,
-    discriminator_rate=1e-3,
-    generator_rate=1e-3,
     reconstruction_beta1=0.9,
-    adversarial_beta1=0.9,
-    adversarial_epsilon=1e-8,
+    reconstruction_epsilon=1e-8,
+    reconstruction_final=1.0,
     reconstruction_weight=1.0,
+    discriminator_rate=1e-3,
+    discriminator_beta1=0.9,
+    discriminator_epsilon=1e-8,
+    discriminator_final=1.0,
+    generator_rate=1e-3,
+    generator_beta1=0.9,
+    generator_epsilon=1e-8,
+    generator_final=1.0,
     gradient_penalty=0.0,
     input_noise=0.0,
     standardize_codes=False,
@@ -52,12 +65,20 @@ _TUNED = Hyperparameters(
     initializer="lecun",
     schedule="cosine",
     reconstruction_rate=1e-3,
-    discriminator_rate=1e-3,
-    generator_rate=1e-3,
     reconstruction_beta1=0.9,
-    adversarial_beta1=0.5,
-    adversarial_epsilon=1e-3,
-    reconstruction_weight=50.0,
+    reconstruction_epsilon=1e-8,
+    reconstruction_final=0.01,
+    reconstruction_weight=30.0,
+    discriminator_rate=1e-3,
+    discriminator_beta1=0.5,
+    discriminator_epsilon=1e-8,
+    discriminator_final=0.3,
+    generator_rate=3e-4,
+    generator_beta1=0.9,
+    # Near the size of a gradient's elements: far below it, noise moves the encoder as
+    # much as a signal does; far above, this is gradient descent. See docs/tuning.md.
+    generator_epsilon=1e-4,
+    generator_final=0.03,
     gradient_penalty=0.1,
     input_noise=0.0,
     standardize_codes=True,

@@ -12,7 +12,7 @@ from aae_jax.recipes import MODELS, RECIPES
 
 NAN, INFINITY = math.nan, math.inf
 RATES = ("reconstruction_rate", "discriminator_rate", "generator_rate")
-BETAS = ("reconstruction_beta1", "adversarial_beta1")
+BETAS = ("reconstruction_beta1", "discriminator_beta1", "generator_beta1")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ OUT_OF_RANGE = [
     ("prior_shape", 0.0, "0.1 to 1000"),
     *((rate, value, "0 to 10") for rate in RATES for value in (-1e-3, 10.5)),
     *((beta, value, "0 to 0.9999") for beta in BETAS for value in (-0.1, 1.0)),
-    ("adversarial_epsilon", 0.0, "1e-12 to 1"),
+    ("generator_epsilon", 0.0, "1e-12 to 1"),
     ("reconstruction_weight", -1.0, "0 to 1000000"),
     ("gradient_penalty", -0.1, "0 to 1000"),
     ("input_noise", -0.3, "0 to 10"),
@@ -169,7 +169,7 @@ def test_recipe_guide_is_the_published_one():
         rates = {getattr(hyper, rate) for rate in RATES}
         betas = {getattr(hyper, beta) for beta in BETAS}
         assert (rates, betas) == ({1e-3}, {0.9})
-        assert hyper.adversarial_epsilon == 1e-8
+        assert hyper.generator_epsilon == 1e-8
         assert hyper.gradient_penalty == hyper.input_noise == 0
         assert not hyper.standardize_codes
     config = Config()

@@ -8,18 +8,21 @@ import pytest
 
 from aae_jax.config import Config
 from aae_jax.errors import UserError
-from aae_jax.optimizers import FINAL_RATE, make_optimizer, make_schedule
+from aae_jax.optimizers import make_optimizer, make_schedule
 from aae_jax.phases import DISCRIMINATOR, GENERATOR, JOINT, RECONSTRUCTION
 
 CONFIG = Config(
     schedule="constant",
     steps=100,
     reconstruction_rate=0.1,
-    discriminator_rate=0.02,
-    generator_rate=0.003,
     reconstruction_beta1=0.8,
-    adversarial_beta1=0.4,
-    adversarial_epsilon=0.5,
+    reconstruction_epsilon=1e-8,
+    discriminator_rate=0.02,
+    discriminator_beta1=0.4,
+    discriminator_epsilon=0.1,
+    generator_rate=0.003,
+    generator_beta1=0.6,
+    generator_epsilon=0.5,
 )
 PARAMS = {
     name: {"kernel": jnp.zeros(3)} for name in ("encoder", "decoder", "discriminator")
@@ -43,8 +46,8 @@ def two_updates(config, phase):
     [
         (RECONSTRUCTION, 0.1, 0.8, 1e-8),
         (JOINT, 0.1, 0.8, 1e-8),
-        (DISCRIMINATOR, 0.02, 0.4, 1e-8),
-        (GENERATOR, 0.003, 0.4, 0.5),
+        (DISCRIMINATOR, 0.02, 0.4, 0.1),
+        (GENERATOR, 0.003, 0.6, 0.5),
     ],
 )
 def test_each_phase_has_adam_with_its_own_settings(phase, rate, beta1, epsilon):
@@ -64,20 +67,30 @@ def test_each_phase_has_adam_with_its_own_settings(phase, rate, beta1, epsilon):
 
 
 def test_constant_schedule_is_the_rate_itself():
-    assert make_schedule(CONFIG, 0.25) == 0.25
+    assert make_schedule(CONFIG, 0.25, final=0.1) == 0.25
     # No length in steps is needed then.
-    assert make_schedule(replace(CONFIG, steps=None, epochs=2), 0.25) == 0.25
+    assert make_schedule(replace(CONFIG, steps=None, epochs=2), 0.25, final=0) == 0.25
 
 
-def test_cosine_schedule_falls_from_the_rate_to_its_hundredth():
-    schedule = make_schedule(Config(schedule="cosine", steps=100), 0.5)
+@pytest.mark.parametrize("final", [0.0, 0.01, 1.0])
+def test_cosine_schedule_falls_from_the_rate_to_the_final_share(final):
+    schedule = make_schedule(Config(schedule="cosine", steps=100), 0.5, final=final)
     rates = np.array([schedule(step) for step in (0, 25, 50, 75, 100, 150)])
     shares = (1 + np.cos(np.pi * np.array([0, 0.25, 0.5, 0.75, 1, 1]))) / 2
     np.testing.assert_allclose(
-        rates, 0.5 * (FINAL_RATE + (1 - FINAL_RATE) * shares), rtol=1e-5
+        rates, 0.5 * (final + (1 - final) * shares), rtol=1e-5, atol=1e-7
     )
     assert rates[0] == 0.5
-    assert rates[-1] == pytest.approx(0.5 * 0.01)
+    assert rates[-1] == pytest.approx(0.5 * final)
+
+
+def test_each_phase_ends_at_its_own_final_share():
+    config = replace(CONFIG, schedule="cosine", steps=1, generator_final=0.25)
+    first, second = two_updates(config, GENERATOR)
+    moved = [update["encoder"][0] for update in (first, second)]
+    constant = [update["encoder"][0] for update in two_updates(CONFIG, GENERATOR)]
+    assert moved[0] == pytest.approx(constant[0])
+    assert moved[1] == pytest.approx(0.25 * constant[1])
 
 
 def test_cosine_schedule_needs_a_length_in_steps():

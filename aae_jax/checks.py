@@ -1,0 +1,51 @@
+"""Checks of what a person typed; each refusal says what was got and what is allowed."""
+
+import difflib
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from aae_jax.errors import UserError
+
+
+def nearest(got: str, allowed: Iterable[str]) -> str:
+    """The end of a sentence that suggests the allowed name closest to `got`, or ''."""
+    close = difflib.get_close_matches(got, list(allowed), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def check_name(
+    field: str, got: Any, allowed: Iterable[str], shown: Iterable[str] | None = None
+) -> None:
+    """Refuse a name that is not among the allowed; `shown` are those that are told."""
+    if got not in (allowed := tuple(allowed)):
+        names = tuple(shown or allowed)
+        raise UserError(
+            f"{field}={got!r} is unknown; choose one of {', '.join(names)}"
+            + nearest(str(got), names)
+        )
+
+
+def check_number(
+    name: str, got: Any, low: float, high: float, *, whole: bool = False
+) -> None:
+    """Refuse what is not a number, or not a whole one, from `low` to `high`."""
+    kind = int if whole else (int, float)
+    allowed = f"from {low:.10g} to {high:.10g}"
+    # Of the numbers only those below infinity are numbers here; NaN is below nothing.
+    if not isinstance(got, kind) or isinstance(got, bool) or not abs(got) < math.inf:
+        noun = "a whole number" if whole else "a number"
+        raise UserError(f"{name}={got!r} is not {noun} {allowed}")
+    if not low <= got <= high:
+        flag = "--" + name.replace("_", "-")
+        raise UserError(f"{name}={got} is out of range; give {flag} a value {allowed}")
+
+
+def check_sizes(
+    name: str, got: Any, high: int, example: str, n: int | None = None
+) -> None:
+    """Refuse what is not a tuple of whole numbers from 1 to `high`, `n` of them."""
+    if not isinstance(got, tuple) or not got or (n and len(got) != n):
+        raise UserError(f"{name}={got!r} is no row of sizes; give such as {example}")
+    for size in got:
+        check_number(name, size, 1, high, whole=True)
