@@ -182,7 +182,7 @@ def _type_of(leaf: Any) -> str:
 
 def _leaf_hash(array: np.ndarray) -> str:
     digest = hashlib.sha256(_type_of(array).encode())
-    digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

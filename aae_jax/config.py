@@ -118,7 +118,7 @@ class Config:
     generator_final: float | None = None
     """Share of that rate at the end of a cosine schedule."""
     gradient_penalty: float | None = None
-    """Weight of the penalty on the discriminator's gradient at its inputs (R1)."""
+    """Weight of the penalty on the discriminator's slope at samples and at codes."""
     input_noise: float | None = None
     """Standard deviation of the noise added to the images in reconstruction."""
     standardize_codes: bool | None = None

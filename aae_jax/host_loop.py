@@ -121,7 +121,7 @@ def run_loop(
             if due or stop.number is not None or step == plan.total_steps:
                 save(plan, carry, step, clock.total)
                 last_save = time.monotonic()
-            if stop.number is not None and step < plan.total_steps:
+            if stop.number is not None:
                 place = shlex.quote(str(plan.folder.path))
                 raise Interrupted(
                     stop.number,

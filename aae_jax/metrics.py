@@ -1,7 +1,7 @@
 """Numbers for how well codes match the prior, images come back and classes part.
 
-All on the host, in float64 where sums are taken: a metric must not depend on the
-device that trained the model.
+Codes and errors come from the device; what compares them is computed on the host, in
+float64 where sums are taken.
 """
 
 from collections.abc import Callable
@@ -86,7 +86,10 @@ def make_reference(prior: Prior, n: int) -> LatentReference:
     def draw(index: int) -> NDArray[np.float64]:
         return np.asarray(sample(index), np.float64)
 
-    directions = np.array(jax.random.normal(key, (PROJECTIONS, z_dim)), np.float64)
+    directions = np.array(
+        jax.random.normal(jax.random.key(_METRIC_SEED + 1), (PROJECTIONS, z_dim)),
+        np.float64,
+    )
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     quantiles = np.zeros((PROJECTIONS, n))
     squares = 0.0

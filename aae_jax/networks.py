@@ -5,6 +5,7 @@ are the names that phases, logs and checkpoints use.
 """
 
 import math
+import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,9 @@ from numpy.typing import NDArray
 
 from aae_jax.config import Config
 from aae_jax.priors import Prior
+
+SUBSETS = ("encoder", "decoder", "discriminator")
+"""Names of the subsets of the parameters."""
 
 Params = dict[str, Any]
 """`{"encoder": ..., "decoder": ..., "discriminator": ...}`"""
@@ -46,7 +50,7 @@ class MLP(nn.Module):
         return nn.Dense(self.features, kernel_init=_initializer(self.initializer))(x)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Networks:
     """The networks of a config as pure functions of `params`; see `make_networks`.
 
@@ -66,9 +70,10 @@ class Networks:
         """
         return {
             subset: module.init(
-                jax.random.fold_in(key, index), jnp.zeros((1, self.inputs[subset]))
+                jax.random.fold_in(key, zlib.crc32(subset.encode())),
+                jnp.zeros((1, self.inputs[subset])),
             )["params"]
-            for index, (subset, module) in enumerate(self.modules.items())
+            for subset, module in self.modules.items()
             if subset in subsets
         }
 

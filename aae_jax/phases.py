@@ -7,9 +7,10 @@ import jax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from aae_jax import losses
+from aae_jax.checks import check_name
 from aae_jax.config import Config
 from aae_jax.errors import UserError
-from aae_jax.networks import Networks, Params, make_networks
+from aae_jax.networks import SUBSETS, Networks, Params, make_networks
 from aae_jax.priors import Prior, make_prior
 
 Terms = dict[str, Float[Array, ""]]
@@ -56,6 +57,9 @@ def make_model(
     return Model(config, make_networks(config, prior, image_shape), prior)
 
 
+OPTIMIZERS = ("reconstruction", "discriminator", "generator")
+"""Groups of Adam settings that a config has."""
+
 Loss = Callable[[Params, Batch, PRNGKeyArray, Model], tuple[Float[Array, ""], Terms]]
 
 
@@ -76,6 +80,19 @@ class Phase:
     loss: Loss
     moves: tuple[str, ...]
     optimizer: str
+
+    def __post_init__(self) -> None:
+        """Refuse what would only fail in the middle of a trace.
+
+        Raises:
+          UserError: an unknown subset or optimizer.
+        """
+        if isinstance(self.moves, str) or not set(self.moves) <= set(SUBSETS):
+            raise UserError(
+                f"phase {self.name!r} moves {self.moves!r}; give a tuple of names out "
+                f"of {', '.join(SUBSETS)}"
+            )
+        check_name("optimizer", self.optimizer, OPTIMIZERS)
 
 
 def reconstruction_phase_loss(
@@ -177,13 +194,20 @@ def subsets_of(phases: Iterable[Phase]) -> tuple[str, ...]:
 
 
 def find_phase(phases: tuple[Phase, ...], phase: str | Phase) -> int:
-    """Where a phase stands in a variant.
+    """Where a phase stands in a variant: the one of that name, or that very phase.
 
     Raises:
-      UserError: the variant does not have it.
+      UserError: the variant does not have it, or has two phases of one name.
     """
-    name = phase if isinstance(phase, str) else phase.name
     names = [each.name for each in phases]
-    if name not in names:
-        raise UserError(f"phase {name!r} is not one of this variant's: {names}")
-    return names.index(name)
+    if len(set(names)) < len(names):
+        raise UserError(f"two phases have the same name: {names}; give each its own")
+    if isinstance(phase, str) and phase in names:
+        return names.index(phase)
+    if phase not in phases:
+        name = phase if isinstance(phase, str) else phase.name
+        raise UserError(
+            f"phase {name!r} is not one of this variant's: {names}; pass one's own "
+            "among phases=..."
+        )
+    return phases.index(phase)

@@ -27,7 +27,7 @@ Sample = Callable[..., Float[Array, "n z_dim"]]
 LogDensity = Callable[[Float[Array, "n z_dim"]], Float[Array, " n"]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prior:
     """A distribution over codes.
 

@@ -26,7 +26,7 @@ from aae_jax.training import start
 _BATCH = 500
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """A trained model. `fit` returns one, `Run.load` opens one.
 

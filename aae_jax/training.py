@@ -31,7 +31,6 @@ from aae_jax.priors import Prior
 INIT_STREAM = 2**32 - 1
 ORDER_STREAM = 2**32 - 2
 HOLDOUT_STREAM = 2**32 - 3
-METRICS_STREAM = 2**32 - 4
 
 
 @jax.tree_util.register_dataclass

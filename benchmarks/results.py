@@ -145,6 +145,8 @@ def main() -> None:
     flags = parser.parse_args()
     rows = [row for row in ROWS if not flags.only or row.name in flags.only]
     if flags.task == "train":
+        if flags.data is None:
+            parser.error("train needs --data, the folder of the four MNIST files")
         train(rows, data=os.path.abspath(flags.data), runs=flags.runs)
     else:
         print(table(flags.runs, rows))

@@ -183,9 +183,15 @@ def test_the_check_fails_for_each_thing_that_must_not_change(
     before = trained("aae")
     after, _ = tiny_update("aae", "generator")(before, tiny_batch)
     assert_isolated("generator", before, after)
-    others = dict(after.optimizer_states, discriminator=after.optimizer_states)
-    bias = after.params["decoder"]["Dense_0"]["bias"]
-    decoder = dict(after.params["decoder"], Dense_0={"bias": bias + 1e-7})
+    others = dict(
+        after.optimizer_states,
+        discriminator=jax.tree.map(
+            lambda leaf: leaf + 1, after.optimizer_states["discriminator"]
+        ),
+    )
+    layer = after.params["decoder"]["Dense_0"]
+    nudged = {**layer, "bias": layer["bias"] + 1e-7}
+    decoder = {**after.params["decoder"], "Dense_0": nudged}
     for changed in (
         replace(after, step=after.step + 1),
         replace(after, key=jax.random.key(9)),

@@ -50,7 +50,9 @@ def read_npz_file(path: Path, *, memory_limit: int) -> Parts:
       UserError: not such a file, no `x`, or an array that is not sound or too large.
     """
     hint = "save it with numpy.savez(file, x=images, y=labels), y being optional"
-    return Parts(**read_members(path, MEMBERS, hint=hint, memory_limit=memory_limit))
+    arrays = read_members(path, MEMBERS, hint=hint, memory_limit=memory_limit)
+    y, x_test, y_test = (arrays.get(name) for name in MEMBERS[1:])
+    return Parts(arrays["x"], y, x_test, y_test)
 
 
 def read_members(

@@ -65,7 +65,6 @@ def latent_figure(
         gap_note,
         outside_note(points, low, high),
     ]
-    classes = classes_of(y, len(z), class_names=class_names)
     if len(classes) > _NAMED:
         notes.append(f"{_NAMED} of {len(classes):,} classes are named.")
     caption = " ".join(filter(None, notes))
