@@ -209,14 +209,17 @@ class Config:
     def from_json(cls, values: Mapping[str, Any]) -> "Config":
         """The Config that `dataclasses.asdict` and JSON made of one.
 
+        A field that is missing takes its default. So a field that is added one day
+        must have a default under which old runs mean what they meant.
+
         Raises:
-          UserError: an unknown or missing field, or a value that Config refuses.
+          UserError: an unknown field, or a value that Config refuses.
         """
         if not isinstance(values, Mapping):
             raise UserError(f"a stored config is no table of fields: {values!r}")
         known = {field.name for field in dataclasses.fields(cls)}
-        if wrong := sorted(known.symmetric_difference(values)):
-            raise UserError(f"a stored config has other fields than ours: {wrong}")
+        if unknown := sorted(set(values) - known):
+            raise UserError(f"a stored config has fields unknown to us: {unknown}")
         fields: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aae_jax.checkpoint import load_checkpoint
-from aae_jax.data.arrays import as_images
+from aae_jax.data.arrays import as_images, as_labels
 from aae_jax.errors import UserError
 from aae_jax.metrics import make_measure
 from aae_jax.networks import Params
@@ -132,9 +132,9 @@ class Run:
         images = self._images(x)
         if images.dtype != np.uint8:
             images = np.rint(images * 255).astype(np.uint8)
-        labels = None if y is None else np.asarray(y)
         if len(images) < 2:
             raise UserError(f"got {len(images)} images; metrics need 2 or more")
+        labels = as_labels(None if y is None else np.asarray(y), len(images), "y")
         metrics, _ = make_measure(self.model, images, labels)(self.params)
         return metrics
 

@@ -95,6 +95,8 @@ def test_metrics_of_given_images(run, tiny_dataset):
     assert with_labels == measured | {"knn_accuracy": with_labels["knn_accuracy"]}
     with pytest.raises(UserError, match="2 or more"):
         run.metrics(tiny_dataset.x_test[:1])
+    with pytest.raises(UserError, match=r"y has the shape \[3\]"):
+        run.metrics(tiny_dataset.x_test, tiny_dataset.y_test[:3])
 
 
 def test_loading_what_is_not_whole(finished, tmp_path):

@@ -48,7 +48,7 @@ def test_a_record_comes_back_as_it_was_written(tmp_path):
         {"format_version": None},
         {"config": None},
         {"config": []},
-        {"config": {"model": "aae"}},
+        {"config": {"modle": "aae"}},
         {"image_shape": [8, 8]},
         {"image_shape": [8, 8.5, 1]},
         {"image_shape": [8, 8, True]},
