@@ -7,7 +7,6 @@ seals it.
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aae_jax.errors import RunError, UserError
+from aae_jax.small_files import flush
 
 FORMAT_VERSION = 1
 
@@ -131,15 +131,6 @@ def seal_folder(folder: Path, manifest: Manifest) -> None:
     (folder / _NAME).write_text(json.dumps(sealed), encoding="utf-8")
     for path in [*folder.rglob("*"), folder]:
         flush(path)
-
-
-def flush(path: Path) -> None:
-    """Wait until a file's data, or a folder's list of names, is on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_manifest(folder: Path) -> Manifest:

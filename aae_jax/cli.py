@@ -19,7 +19,7 @@ from aae_jax.data import check_dataset_name
 from aae_jax.errors import RunError, UserError
 from aae_jax.flags import given_fields, parse
 from aae_jax.options import EvaluationOptions, RunOptions, limit_in_bytes
-from aae_jax.run_folder import RunFolder, new_run_folder, newest_run, open_run
+from aae_jax.run_folder import RunFolder, newest_run, open_run
 from aae_jax.run_record import RunRecord
 from aae_jax.signals import Interrupted
 
@@ -109,7 +109,8 @@ def training_request(argv: Sequence[str]) -> TrainingRequest:
         options = dataclasses.replace(options, run_dir=newest_run().path)
     folder = RunFolder(options.run_dir) if options.run_dir else None
     if folder is None or not (options.resume and folder.config_file.is_file()):
-        new_run_folder(options.run_dir, config)  # refuses a folder of something else
+        if folder is not None:
+            folder.refuse_content()
         check_dataset_name(config.dataset, data_dir=options.data_dir)
         return TrainingRequest(config, options)
     stored = folder.read_record()

@@ -70,7 +70,7 @@ def fit(
     options = options or RunOptions()
     dataset = dataset or load_data(config, options, say=say)
     config = settle(config, dataset, options, prior=prior)
-    record = describe(config, dataset, phases)
+    record = describe(config, dataset, phases, options.init_from)
     begin = partial(
         start, config, image_shape=dataset.image_shape, prior=prior, phases=phases
     )
@@ -88,6 +88,9 @@ def fit(
             batch_size=config.batch_size,
             quiet=options.quiet,
         )
+        if weights is None and record.init_from is not None:
+            # Stopped before it had saved those of --init-from.
+            weights = _weights_of(Path(record.init_from), like, say=say)
         carry, seconds = _first_state(plan, begin, like, weights, config.seed, say=say)
         model = make_model(config, image_shape=dataset.image_shape, prior=prior)
         data, measure = _split(config, dataset, model)

@@ -9,11 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aae_jax.checkpoint_folder import flush
 from aae_jax.config import Config
 from aae_jax.errors import RunError, UserError
 from aae_jax.run_record import RunRecord, is_count
-from aae_jax.small_files import parse_json, read_json, read_text, write_json, write_text
+from aae_jax.small_files import (
+    flush,
+    parse_json,
+    read_json,
+    read_text,
+    write_json,
+    write_text,
+)
 
 FORMAT_VERSION = 1
 RUNS = Path("runs")
@@ -150,14 +156,7 @@ class RunFolder:
         Raises:
           UserError: it cannot be made at this place.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            flush(self.path.absolute().parent)
-        except OSError as error:
-            raise UserError(
-                f"run folder {self.path} cannot be made ({error.strerror}); choose "
-                "another --run-dir"
-            ) from error
+        _make(self.path, exist_ok=True)
 
 
 def newest_run(root: Path = RUNS) -> RunFolder:
@@ -195,19 +194,31 @@ def open_run(path: Path | None) -> RunFolder:
     return folder
 
 
-def new_run_folder(path: Path | None, config: Config) -> RunFolder:
-    """Where a new run goes: `path`, or runs/<time>-<model>-<prior>. Makes nothing yet.
+def make_new_folder(config: Config) -> RunFolder:
+    """Make runs/<time>-<model>-<prior>; a number follows where that is taken.
 
     Raises:
-      UserError: the folder exists and holds something.
+      UserError: no folder can be made here.
     """
-    if path is None:
-        time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        base = RUNS / f"{time}-{config.model}-{config.prior}"
-        count, path = 1, base
-        while path.exists():
-            count += 1
-            path = base.with_name(f"{base.name}-{count}")
-    folder = RunFolder(path)
-    folder.refuse_content()
-    return folder
+    time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    path = base = RUNS / f"{time}-{config.model}-{config.prior}"
+    count = 1
+    while not _make(path, exist_ok=False):
+        count += 1
+        path = base.with_name(f"{base.name}-{count}")
+    return RunFolder(path)
+
+
+def _make(path: Path, *, exist_ok: bool) -> bool:
+    """Make a folder; False where it exists and may not."""
+    try:
+        path.mkdir(parents=True, exist_ok=exist_ok)
+        flush(path.absolute().parent)
+    except OSError as error:
+        if isinstance(error, FileExistsError) and not exist_ok:
+            return False
+        raise UserError(
+            f"run folder {path} cannot be made ({error.strerror}); choose another "
+            "--run-dir"
+        ) from error
+    return True

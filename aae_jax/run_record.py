@@ -19,6 +19,7 @@ class RunRecord:
       environment: versions, platform, device, cores.
       command: what was typed.
       phases: names of the phases that were given in Python; None for a variant's own.
+      init_from: the run whose weights this one began with; None for random ones.
     """
 
     config: Config
@@ -28,6 +29,7 @@ class RunRecord:
     environment: Mapping[str, Any]
     command: str
     phases: tuple[str, ...] | None = None
+    init_from: str | None = None
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "RunRecord":
@@ -45,6 +47,7 @@ class RunRecord:
             environment=dict(stored["environment"]),
             command=stored["command"],
             phases=tuple(stored["phases"]) if stored.get("phases") else None,
+            init_from=stored.get("init_from"),
         )
         names = record.dataset["class_names"]
         texts = [
@@ -54,6 +57,7 @@ class RunRecord:
             record.command,
             *(names or ()),
             *(record.phases or ()),
+            record.init_from or "",
         ]
         counts = [*record.image_shape, record.n_train]
         if not all(is_count(count) for count in counts) or not all(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from aae_jax import environment
@@ -17,7 +18,7 @@ from aae_jax.holdout import split_sizes
 from aae_jax.options import RunOptions, limit_in_bytes
 from aae_jax.phases import Phase
 from aae_jax.priors import Prior
-from aae_jax.run_folder import RunFolder, new_run_folder, newest_run
+from aae_jax.run_folder import RunFolder, make_new_folder, newest_run
 from aae_jax.run_record import RunRecord
 
 Say = Callable[[str], None]
@@ -59,17 +60,38 @@ def settle(
     values: dict[str, Any] = dataclasses.asdict(config.hyperparameters)
     values |= {"steps": steps, "epochs": None, "prior_scale": config.scale}
     if prior is not None:
-        if np.shape(prior.mean) != (config.z_dim,):
-            raise UserError(
-                f"the prior {prior.name!r} has a mean of shape {np.shape(prior.mean)} "
-                f"and the config z_dim={config.z_dim}; make it [{config.z_dim}]"
-            )
+        _check_prior(prior, config.z_dim)
         values["prior"] = "custom"
     return dataclasses.replace(config, dataset=name, **values)
 
 
+def _check_prior(prior: Prior, z_dim: int) -> None:
+    """Refuse a prior of one's own that does not fit, before anything is written."""
+    for name in ("mean", "std"):
+        value = np.asarray(getattr(prior, name))
+        if value.shape != (z_dim,) or not np.isfinite(value).all():
+            raise UserError(
+                f"the prior {prior.name!r} has a {name} of {value.tolist()}; with "
+                f"z_dim={z_dim} it is an array of {z_dim} numbers"
+            )
+    if not (np.asarray(prior.std) > 0).all():
+        raise UserError(
+            f"the prior {prior.name!r} has a std of {np.asarray(prior.std).tolist()}; "
+            "it must be above 0"
+        )
+    z = jax.eval_shape(lambda key: prior.sample(key, 3), jax.random.key(0))
+    if z.shape != (3, z_dim) or z.dtype != np.float32:
+        raise UserError(
+            f"sample(key, 3) of the prior {prior.name!r} is {z.dtype} of shape "
+            f"{z.shape}; with z_dim={z_dim} it is float32 of shape (3, {z_dim})"
+        )
+
+
 def describe(
-    config: Config, dataset: Dataset, phases: tuple[Phase, ...] | None
+    config: Config,
+    dataset: Dataset,
+    phases: tuple[Phase, ...] | None,
+    init_from: Path | None,
 ) -> RunRecord:
     """What config.json is to say."""
     return RunRecord(
@@ -84,6 +106,7 @@ def describe(
         environment=environment.describe(),
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         phases=None if phases is None else tuple(phase.name for phase in phases),
+        init_from=None if init_from is None else str(init_from.resolve()),
     )
 
 
@@ -93,10 +116,11 @@ def claim_folder(config: Config, options: RunOptions) -> RunFolder:
     Raises:
       UserError: a new run's folder holds something already; or it cannot be made.
     """
+    if options.run_dir is None:
+        return newest_run() if options.resume else make_new_folder(config)
+    folder = RunFolder(options.run_dir)
     if not options.resume:
-        folder = new_run_folder(options.run_dir, config)
-    else:
-        folder = RunFolder(options.run_dir) if options.run_dir else newest_run()
+        folder.refuse_content()
     folder.make()
     return folder
 
@@ -128,6 +152,11 @@ def begin_or_check(
         raise UserError(
             f"{folder.path} was trained with phases={stored.phases}, got "
             f"phases={record.phases}; give the same phases"
+        )
+    if record.init_from not in (None, stored.init_from):
+        raise UserError(
+            f"{folder.path} began with {stored.init_from or 'random weights'}, got "
+            f"--init-from {record.init_from}; leave it out, or begin a new run"
         )
     changed = environment.difference(stored.environment, record.environment)
     if changed:

@@ -1,13 +1,13 @@
 """Small files of a run: written whole or not at all, read with suspicion."""
 
+import contextlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from aae_jax.checkpoint_folder import flush
 from aae_jax.errors import RunError, UserError
 
 _MAX_BYTES = 2**28
@@ -78,22 +78,27 @@ def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     Raises:
       RunError: the disk is full or may not be written.
     """
-    temporary = None
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, suffix=".tmp", delete=False
-        ) as file:
-            temporary = Path(file.name)
+        with open(temporary, "xb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
         temporary.replace(path)
         flush(path.absolute().parent)
     except OSError as error:
-        if temporary is not None:
+        with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise RunError(f"{path} could not be written: {error.strerror}") from error
+
+
+def flush(path: Path) -> None:
+    """Wait until a file's data, or a folder's list of names, is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _refuse_constant(name: str) -> float:

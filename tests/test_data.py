@@ -50,18 +50,38 @@ def test_fingerprint_tells_every_change(sample):
     small = replace(sample, x_train=sample.x_train[:20], y_train=sample.y_train[:20])
     flipped = small.x_train.copy()
     flipped[3, 4, 5, 0] ^= 1
+    wide = np.concatenate([small.x_train, small.x_test]).reshape(-1, 14, 56, 1)
     changed = [
         replace(small, x_train=flipped),
         replace(small, y_train=None),
-        replace(small, y_train=small.y_train.astype(np.int64)),
-        replace(small, x_train=small.x_train.reshape(20, 14, 56, 1)),
-        replace(small, x_train=small.x_test, x_test=small.x_train),
+        replace(small, y_train=small.y_train[::-1]),
+        replace(small, x_train=wide[:20], x_test=wide[20:]),
+        Dataset("swapped", small.x_test, small.y_test, small.x_train, small.y_train),
     ]
     prints = {small.fingerprint(), *(other.fingerprint() for other in changed)}
     assert len(prints) == 1 + len(changed)
     assert replace(small, name="moved").fingerprint() == small.fingerprint()
     strided = replace(small, x_train=np.asfortranarray(small.x_train))
     assert strided.fingerprint() == small.fingerprint()
+
+
+def test_arrays_of_other_types_are_converted_and_never_taken_as_they_are():
+    x = np.linspace(0, 1, 12 * 4 * 4).reshape(12, 4, 4)
+    dataset = Dataset.from_arrays(x, list(range(12)), name="ramp")
+    assert (dataset.name, dataset.image_shape) == ("ramp", (4, 4, 1))
+    assert (len(dataset.x_train), len(dataset.x_test)) == (10, 2)
+    whole = np.concatenate([dataset.x_train, dataset.x_test])
+    order = np.concatenate([dataset.y_train, dataset.y_test])
+    assert (whole == np.rint(255 * x[order])[..., None]).all()
+
+    with pytest.raises(UserError, match=r"x_train is float64 .*Dataset\.from_arrays"):
+        replace(dataset, x_train=x[..., None])
+    with pytest.raises(UserError, match="x_test is uint8 of shape"):
+        replace(dataset, x_test=dataset.x_test[:, :3])
+    with pytest.raises(UserError, match=r"y_train is int64 .*Dataset\.from_arrays"):
+        replace(dataset, y_train=np.arange(10))
+    with pytest.raises(UserError, match=r"y_test is int32 of shape \(1,\)"):
+        replace(dataset, y_test=dataset.y_test[:1])
 
 
 @pytest.mark.parametrize("count", [2, 5, 6, 601])

@@ -8,7 +8,7 @@ import pytest
 
 from aae_jax.config import Config
 from aae_jax.errors import RunError, UserError
-from aae_jax.run_folder import RunFolder, new_run_folder, newest_run, open_run
+from aae_jax.run_folder import RunFolder, make_new_folder, newest_run, open_run
 from aae_jax.run_record import RunRecord
 from aae_jax.small_files import read_json, write_file, write_json, write_text
 
@@ -235,28 +235,32 @@ def test_a_new_run_gets_a_name_of_its_own(tmp_path, monkeypatch):
     config = Config(model="aae-joint", prior="swiss-roll")
     names = set()
     for _ in range(3):
-        folder = new_run_folder(None, config)
-        assert not folder.path.exists()
-        folder.make()
-        folder.write_record(RECORD)
+        folder = make_new_folder(config)
         names.add(folder.name)
         assert folder.name[:15].replace("-", "").isdigit()
         assert "-aae-joint-swiss-roll" in folder.name
         assert ":" not in folder.name
     assert len(names) == 3
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == names
+
+
+def test_no_folder_can_be_made_under_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").touch()
+    with pytest.raises(UserError, match="cannot be made"):
+        make_new_folder(Config())
 
 
 def test_a_folder_that_holds_something_is_no_place_for_a_new_run(tmp_path):
-    config = Config()
-    assert new_run_folder(tmp_path / "absent", config).path == tmp_path / "absent"
+    RunFolder(tmp_path / "absent").refuse_content()
     (tmp_path / ".lock").touch()  # killed before it wrote anything
     (tmp_path / "x.tmp").touch()
-    new_run_folder(tmp_path, config)
+    RunFolder(tmp_path).refuse_content()
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(UserError, match="never overwritten"):
-        new_run_folder(tmp_path, config)
+        RunFolder(tmp_path).refuse_content()
     with pytest.raises(UserError, match="never overwritten"):
-        new_run_folder(tmp_path / "thesis.txt", config)
+        RunFolder(tmp_path / "thesis.txt").refuse_content()
     with pytest.raises(UserError, match="cannot be made"):
         RunFolder(tmp_path / "thesis.txt" / "run").make()
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from aae_jax.errors import UserError
 
@@ -17,6 +18,8 @@ SPLIT_SEED = 0
 @dataclass(frozen=True)
 class Dataset:
     """Images and labels in memory, split in training and test images.
+
+    `Dataset.from_arrays` makes one from arrays of other types and shapes.
 
     Attributes:
       name: `mnist`, `sample`, another prepared set's name, or the path's last part.
@@ -33,6 +36,50 @@ class Dataset:
     x_test: np.ndarray
     y_test: np.ndarray | None
     class_names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse arrays of other types or shapes than those above.
+
+        Raises:
+          UserError: naming the array, and `from_arrays`, which converts.
+        """
+        for split in ("train", "test"):
+            x, y = getattr(self, f"x_{split}"), getattr(self, f"y_{split}")
+            alike = x.shape[1:] == self.x_train.shape[1:]
+            if x.dtype != np.uint8 or x.ndim != 4 or not alike:
+                raise UserError(
+                    f"x_{split} is {x.dtype} of shape {x.shape}, not uint8 of shape "
+                    "[n, height, width, channels], the same for training and test; "
+                    "Dataset.from_arrays(x, y) converts"
+                )
+            if y is not None and (y.dtype != np.int32 or y.shape != x.shape[:1]):
+                raise UserError(
+                    f"y_{split} is {y.dtype} of shape {y.shape}, not int32 of shape "
+                    f"({len(x)},); Dataset.from_arrays(x, y) converts"
+                )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        x_test: ArrayLike | None = None,
+        y_test: ArrayLike | None = None,
+        name: str = "arrays",
+        class_names: tuple[str, ...] | None = None,
+    ) -> "Dataset":
+        """A Dataset of one's own arrays, see `build_dataset` for what they may be.
+
+        Raises:
+          UserError: too few images; shapes, types, values or labels that do not fit.
+        """
+        others = (
+            None if array is None else np.asarray(array)
+            for array in (y, x_test, y_test)
+        )
+        parts = Parts(np.asarray(x), *others, class_names=class_names)
+        return build_dataset(name, parts, where=f"the data set {name!r}")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
