@@ -23,7 +23,7 @@ PRIOR_SCALES = {
 """Default scale of each named prior; `custom` is made in Python and has its own."""
 PRIORS = tuple(name for name in PRIOR_SCALES if name != "custom")
 PLANAR_PRIORS = ("mixture", "swiss-roll")
-INITIALIZERS = ("normal", "lecun")
+INITIALIZERS = ("normal", "lecun", "spread")
 SCHEDULES = ("constant", "cosine")
 
 
@@ -41,6 +41,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     **{f"{adam}_epsilon": (1e-12, 1) for adam in _ADAMS},
     **{f"{adam}_final": (0, 1) for adam in _ADAMS},
     "reconstruction_weight": (0, 1e6),
+    "reconstruction_weight_final": (0, 1),
+    "discriminator_noise": (0, 10),
     "gradient_penalty": (0, 1e3),
     "input_noise": (0, 10),
 }
@@ -88,7 +90,8 @@ class Config:
     seed: int = 0
     """The one number that everything random comes from."""
     initializer: str | None = None
-    """First weights: normal (deviation 0.01) or lecun (deviation by fan-in)."""
+    """First weights: normal (deviation 0.01), lecun (deviation by fan-in), or spread
+    (lecun, and biases that suit networks which read codes)."""
     schedule: str | None = None
     """Learning rates over the run: constant, or cosine down to the final shares."""
     reconstruction_rate: float | None = None
@@ -101,6 +104,8 @@ class Config:
     """Share of that rate at the end of a cosine schedule."""
     reconstruction_weight: float | None = None
     """Weight of the reconstruction error against the generator loss in aae-joint."""
+    reconstruction_weight_final: float | None = None
+    """Share of that weight at the end of a cosine schedule."""
     discriminator_rate: float | None = None
     """Adam's rate of the discriminator."""
     discriminator_beta1: float | None = None
@@ -117,6 +122,9 @@ class Config:
     """Adam's epsilon there."""
     generator_final: float | None = None
     """Share of that rate at the end of a cosine schedule."""
+    discriminator_noise: float | None = None
+    """Deviation of the noise on codes and samples that the discriminator sees, in units
+    of the prior's deviation."""
     gradient_penalty: float | None = None
     """Weight of the penalty on the discriminator's slope at samples and at codes."""
     input_noise: float | None = None

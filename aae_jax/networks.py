@@ -6,7 +6,7 @@ are the names that phases, logs and checkpoints use.
 
 import math
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,14 +28,14 @@ Params = dict[str, Any]
 
 
 def _initializer(name: str) -> nn.initializers.Initializer:
-    """`normal`: N(0, 0.01), the guide's and the paper's. `lecun`: N(0, 1 / fan-in)."""
+    """`normal`: N(0, 0.01), the guide's and the paper's. Others: N(0, 1 / fan-in)."""
     if name == "normal":
         return nn.initializers.normal(0.01)
     return nn.initializers.lecun_normal()
 
 
 class MLP(nn.Module):
-    """Dense layers with ReLU between them, none after the last; biases start at 0."""
+    """Dense layers with ReLU between them, none after the last."""
 
     hidden: tuple[int, ...]
     features: int
@@ -62,20 +62,26 @@ class Networks:
     image_shape: tuple[int, int, int]
     shift: NDArray[np.float32] | float
     scale: NDArray[np.float32] | float
+    folds: Mapping[str, Callable[[PRNGKeyArray, int], Array]]
 
     def init(self, key: PRNGKeyArray, subsets: Collection[str]) -> Params:
         """First parameters of the named subsets, float32.
 
         A subset's numbers do not depend on which others there are.
         """
-        return {
-            subset: module.init(
-                jax.random.fold_in(key, zlib.crc32(subset.encode())),
-                jnp.zeros((1, self.inputs[subset])),
-            )["params"]
-            for subset, module in self.modules.items()
-            if subset in subsets
-        }
+        params = {}
+        for subset in (name for name in self.modules if name in subsets):
+            weight_key, fold_key = jax.random.split(
+                jax.random.fold_in(key, zlib.crc32(subset.encode()))
+            )
+            inputs = jnp.zeros((1, self.inputs[subset]))
+            variables: Any = self.modules[subset].init(weight_key, inputs)
+            params[subset] = variables["params"]
+            if subset in self.folds:
+                first = params[subset]["Dense_0"]
+                points = self.folds[subset](fold_key, len(first["bias"]))
+                first["bias"] = -(first["kernel"] * points.T).sum(axis=0)
+        return params
 
     def encode(
         self, params: Params, x: Float[Array, "batch height width channels"]
@@ -110,6 +116,11 @@ def make_networks(
     Source: the guide's part 2: 784-1000-1000-2, 2-1000-1000-784 and 2-1000-1000-1 by
     default. Where the recipe standardizes codes, the discriminator sees them with the
     prior's mean and deviation taken out, so that one recipe serves priors of any scale.
+
+    With the initializer `spread` each first unit of a network that reads codes has its
+    fold, the line where ReLU bends, through a draw from the prior. With biases of 0
+    all folds meet at the origin, f(az) = a f(z) for a > 0, and such a network learns
+    detail elsewhere only as fast as its biases move.
     """
     hyper = config.hyperparameters
     n_pixels = math.prod(image_shape)
@@ -118,6 +129,12 @@ def make_networks(
         "decoder": (config.z_dim, n_pixels),
         "discriminator": (config.z_dim, 1),
     }
+    shift = prior.mean[None] if hyper.standardize_codes else 0.0
+    scale = prior.std[None] if hyper.standardize_codes else 1.0
+    folds = {
+        "decoder": prior.sample,
+        "discriminator": lambda key, n: (prior.sample(key, n) - shift) / scale,
+    }
     return Networks(
         modules={
             subset: MLP(config.hidden, features, hyper.initializer)
@@ -125,6 +142,7 @@ def make_networks(
         },
         inputs={subset: n_inputs for subset, (n_inputs, _) in sizes.items()},
         image_shape=image_shape,
-        shift=prior.mean[None] if hyper.standardize_codes else 0.0,
-        scale=prior.std[None] if hyper.standardize_codes else 1.0,
+        shift=shift,
+        scale=scale,
+        folds=folds if hyper.initializer == "spread" else {},
     )

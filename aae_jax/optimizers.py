@@ -4,24 +4,7 @@ import optax
 
 from aae_jax.config import Config
 from aae_jax.phases import Phase
-
-
-def make_schedule(
-    config: Config, rate: float, *, final: float
-) -> optax.ScalarOrSchedule:
-    """A learning rate over the steps of a run, by the config's schedule.
-
-    Args:
-      rate: at the first step.
-      final: the share of it that a cosine schedule leaves at the last.
-
-    Raises:
-      UserError: a cosine needs the run's length in steps, and the config gives it in
-        epochs alone.
-    """
-    if config.hyperparameters.schedule == "constant":
-        return rate
-    return optax.cosine_decay_schedule(rate, config.total_steps(), alpha=final)
+from aae_jax.schedules import make_schedule
 
 
 def make_optimizer(config: Config, phase: Phase) -> optax.GradientTransformation:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from aae_jax import losses
@@ -12,6 +13,7 @@ from aae_jax.config import Config
 from aae_jax.errors import UserError
 from aae_jax.networks import SUBSETS, Networks, Params, make_networks
 from aae_jax.priors import Prior, make_prior
+from aae_jax.schedules import make_schedule
 
 Terms = dict[str, Float[Array, ""]]
 """Named losses, for the log."""
@@ -42,19 +44,29 @@ class Batch:
 
 @dataclass(frozen=True)
 class Model:
-    """What a loss reads beside parameters and batch."""
+    """What a loss reads beside parameters and batch.
+
+    Attributes:
+      config, networks, prior: see there.
+      step: how many steps are done, for weights that follow a schedule.
+    """
 
     config: Config
     networks: Networks
     prior: Prior
+    step: Int[Array, ""] | int = 0
 
 
 def make_model(
-    config: Config, *, image_shape: tuple[int, int, int], prior: Prior | None = None
+    config: Config,
+    *,
+    image_shape: tuple[int, int, int],
+    prior: Prior | None = None,
+    step: Int[Array, ""] | int = 0,
 ) -> Model:
     """The networks and the prior of a config; `prior` in place of the named one."""
     prior = prior or make_prior(config)
-    return Model(config, make_networks(config, prior, image_shape), prior)
+    return Model(config, make_networks(config, prior, image_shape), prior, step)
 
 
 OPTIMIZERS = ("reconstruction", "discriminator", "generator")
@@ -115,9 +127,11 @@ def discriminator_phase_loss(
 
     The penalty is taken at the samples and at the codes, and both are added.
     """
+    sample_key, real_key, fake_key = jax.random.split(key, 3)
     # Codes are data here: the discriminator must not pull the encoder its way.
     z = jax.lax.stop_gradient(model.networks.encode(params, batch.x))
-    z_prior = model.prior.sample(key, z.shape[0])
+    z = _blurred(z, fake_key, model)
+    z_prior = _blurred(model.prior.sample(sample_key, len(z)), real_key, model)
 
     def discriminate(points: Array) -> Array:
         return model.networks.discriminate(params, points)
@@ -138,8 +152,7 @@ def generator_phase_loss(
     params: Params, batch: Batch, key: PRNGKeyArray, model: Model
 ) -> tuple[Array, Terms]:
     """Cross-entropy of codes that should pass for prior samples."""
-    del key
-    z = model.networks.encode(params, batch.x)
+    z = _blurred(model.networks.encode(params, batch.x), key, model)
     loss = losses.generator_loss(model.networks.discriminate(params, z))
     return loss, {"generator": loss}
 
@@ -152,10 +165,27 @@ def joint_phase_loss(
     The sum fixes their balance. As separate phases each Adam normalizes its own
     gradient, and the balance is left to the learning rates.
     """
-    weight = model.config.hyperparameters.reconstruction_weight
-    error, error_term = reconstruction_phase_loss(params, batch, key, model)
-    fooling, fooling_term = generator_phase_loss(params, batch, key, model)
-    return weight * error + fooling, error_term | fooling_term
+    hyper = model.config.hyperparameters
+    weight = make_schedule(
+        model.config,
+        hyper.reconstruction_weight,
+        final=hyper.reconstruction_weight_final,
+    )
+    error_key, fooling_key = jax.random.split(key)
+    error, error_term = reconstruction_phase_loss(params, batch, error_key, model)
+    fooling, fooling_term = generator_phase_loss(params, batch, fooling_key, model)
+    loss = jnp.asarray(weight(model.step)) * error + fooling
+    return loss, error_term | fooling_term
+
+
+def _blurred(
+    z: Float[Array, "batch z_dim"], key: PRNGKeyArray, model: Model
+) -> Float[Array, "batch z_dim"]:
+    """Codes or samples with the noise that hides fine detail from the discriminator."""
+    noise = model.config.hyperparameters.discriminator_noise
+    if not noise:
+        return z
+    return z + noise * model.networks.scale * jax.random.normal(key, z.shape)
 
 
 RECONSTRUCTION = Phase(

@@ -24,6 +24,7 @@ class Hyperparameters:
     reconstruction_epsilon: float
     reconstruction_final: float
     reconstruction_weight: float
+    reconstruction_weight_final: float
     discriminator_rate: float
     discriminator_beta1: float
     discriminator_epsilon: float
@@ -32,6 +33,7 @@ class Hyperparameters:
     generator_beta1: float
     generator_epsilon: float
     generator_final: float
+    discriminator_noise: float
     gradient_penalty: float
     input_noise: float
     standardize_codes: bool
@@ -47,6 +49,7 @@ _GUIDE = Hyperparameters(
     reconstruction_epsilon=1e-8,
     reconstruction_final=1.0,
     reconstruction_weight=1.0,
+    reconstruction_weight_final=1.0,
     discriminator_rate=1e-3,
     discriminator_beta1=0.9,
     discriminator_epsilon=1e-8,
@@ -55,6 +58,7 @@ _GUIDE = Hyperparameters(
     generator_beta1=0.9,
     generator_epsilon=1e-8,
     generator_final=1.0,
+    discriminator_noise=0.0,
     gradient_penalty=0.0,
     input_noise=0.0,
     standardize_codes=False,
@@ -62,13 +66,14 @@ _GUIDE = Hyperparameters(
 _TUNED = Hyperparameters(
     steps=27_000,
     epochs=100,
-    initializer="lecun",
+    initializer="spread",
     schedule="cosine",
     reconstruction_rate=1e-3,
     reconstruction_beta1=0.9,
     reconstruction_epsilon=1e-8,
     reconstruction_final=0.01,
-    reconstruction_weight=30.0,
+    reconstruction_weight=200.0,
+    reconstruction_weight_final=0.1,
     discriminator_rate=1e-3,
     discriminator_beta1=0.5,
     discriminator_epsilon=1e-8,
@@ -79,7 +84,8 @@ _TUNED = Hyperparameters(
     # much as a signal does; far above, this is gradient descent. See docs/tuning.md.
     generator_epsilon=1e-4,
     generator_final=0.03,
-    gradient_penalty=0.1,
+    discriminator_noise=0.2,
+    gradient_penalty=0.0,
     input_noise=0.0,
     standardize_codes=True,
 )

@@ -143,7 +143,9 @@ def make_update(
     optimizer = make_optimizer(config, phase)
 
     def update(state: TrainState, batch: Batch) -> tuple[TrainState, StepInfo]:
-        model = make_model(config, image_shape=batch.image_shape, prior=prior)
+        model = make_model(
+            config, image_shape=batch.image_shape, prior=prior, step=state.step
+        )
         key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), index)
         moved = {name: state.params[name] for name in phase.moves}
 

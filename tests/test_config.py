@@ -25,7 +25,7 @@ BETAS = ("reconstruction_beta1", "discriminator_beta1", "generator_beta1")
         ("model", "autoencodr", MODELS, "autoencoder"),
         ("recipe", "giude", RECIPES, "guide"),
         ("recipe", "", RECIPES, None),
-        ("initializer", "lecunn", ("normal", "lecun"), "lecun"),
+        ("initializer", "lecunn", ("normal", "lecun", "spread"), "lecun"),
         ("schedule", "cosin", ("constant", "cosine"), "cosine"),
     ],
 )
@@ -61,6 +61,8 @@ OUT_OF_RANGE = [
     ("reconstruction_weight", -1.0, "0 to 1000000"),
     ("gradient_penalty", -0.1, "0 to 1000"),
     ("input_noise", -0.3, "0 to 10"),
+    ("discriminator_noise", 11, "0 to 10"),
+    ("reconstruction_weight_final", 1.5, "0 to 1"),
 ]
 
 

@@ -79,6 +79,45 @@ def test_first_weights_have_the_initializer_s_deviation(
             assert abs(kernel.mean()) < 5 * expected / math.sqrt(kernel.size)
 
 
+@pytest.mark.parametrize("name", ["normal", "gamma", "mixture"])
+@pytest.mark.parametrize("standardize", [True, False])
+def test_spread_folds_the_networks_that_read_codes_where_the_prior_is(
+    name, standardize, tiny_config
+):
+    config = replace(tiny_config, prior=name, standardize_codes=standardize)
+    config = replace(config, hidden=(2000, 8), initializer="spread")
+    networks, prior = networks_of(config), make_prior(config)
+    params = networks.init(KEY, SUBSETS)
+    plain = networks_of(replace(config, initializer="lecun")).init(KEY, SUBSETS)
+    kernels = [
+        {
+            subset: {name: layer["kernel"] for name, layer in layers.items()}
+            for subset, layers in tree.items()
+        }
+        for tree in (params, plain)
+    ]
+    jax.tree.map(np.testing.assert_array_equal, *kernels)
+    assert not any(layer["bias"].any() for layer in params["encoder"].values())
+    for subset in ("decoder", "discriminator"):
+        first, *others = params[subset].values()
+        assert not any(layer["bias"].any() for layer in others)
+        kernel, bias = first["kernel"], first["bias"]
+        # A unit is zero on a line: how far the prior's mean is from it, in deviations
+        # of the prior along the line's normal. For points of the prior that is
+        # centred on 0 with deviation 1.
+        standardized = subset == "discriminator" and standardize
+        mean = 0 * prior.mean if standardized else prior.mean
+        std = 0 * prior.std + 1 if standardized else prior.std
+        distance = (mean @ kernel + bias) / np.sqrt(
+            ((std[:, None] * kernel) ** 2).sum(0)
+        )
+        assert distance.mean() == pytest.approx(0, abs=0.1)
+        assert distance.std() == pytest.approx(1, abs=0.1)
+    assert not jnp.isclose(
+        *(params[subset]["Dense_0"]["bias"] for subset in ("decoder", "discriminator"))
+    ).all()
+
+
 def test_a_subset_starts_the_same_whichever_others_there_are(tiny_config):
     networks = networks_of(tiny_config)
     together = networks.init(KEY, SUBSETS)
@@ -106,7 +145,9 @@ def test_layers_are_affine_with_relu_between_and_none_at_the_end(
     expected = x @ layers[-1]["kernel"] + layers[-1]["bias"]
     z = networks.encode(params, tiny_batch.x)
     np.testing.assert_allclose(z, expected, rtol=1e-4, atol=1e-5)
-    assert (z < 0).any()
+    last = {name: -leaf for name, leaf in params["encoder"]["Dense_2"].items()}
+    mirrored = {"encoder": params["encoder"] | {"Dense_2": last}}
+    np.testing.assert_array_equal(networks.encode(mirrored, tiny_batch.x), -z)
 
 
 def test_decoded_images_lie_between_0_and_1(tiny_config, tiny_state):

@@ -8,7 +8,7 @@ import pytest
 
 from aae_jax.config import Config
 from aae_jax.errors import UserError
-from aae_jax.optimizers import make_optimizer, make_schedule
+from aae_jax.optimizers import make_optimizer
 from aae_jax.phases import DISCRIMINATOR, GENERATOR, JOINT, RECONSTRUCTION
 
 CONFIG = Config(
@@ -64,24 +64,6 @@ def test_each_phase_has_adam_with_its_own_settings(phase, rate, beta1, epsilon):
         np.testing.assert_allclose(first[name], expected, rtol=1e-4)
         expected = -rate * mean / (np.sqrt(square) + epsilon)
         np.testing.assert_allclose(second[name], expected, rtol=1e-4)
-
-
-def test_constant_schedule_is_the_rate_itself():
-    assert make_schedule(CONFIG, 0.25, final=0.1) == 0.25
-    # No length in steps is needed then.
-    assert make_schedule(replace(CONFIG, steps=None, epochs=2), 0.25, final=0) == 0.25
-
-
-@pytest.mark.parametrize("final", [0.0, 0.01, 1.0])
-def test_cosine_schedule_falls_from_the_rate_to_the_final_share(final):
-    schedule = make_schedule(Config(schedule="cosine", steps=100), 0.5, final=final)
-    rates = np.array([schedule(step) for step in (0, 25, 50, 75, 100, 150)])
-    shares = (1 + np.cos(np.pi * np.array([0, 0.25, 0.5, 0.75, 1, 1]))) / 2
-    np.testing.assert_allclose(
-        rates, 0.5 * (final + (1 - final) * shares), rtol=1e-5, atol=1e-7
-    )
-    assert rates[0] == 0.5
-    assert rates[-1] == pytest.approx(0.5 * final)
 
 
 def test_each_phase_ends_at_its_own_final_share():

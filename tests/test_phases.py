@@ -9,6 +9,7 @@ import pytest
 
 from aae_jax import losses
 from aae_jax.errors import UserError
+from aae_jax.networks import Networks
 from aae_jax.phases import (
     DISCRIMINATOR,
     GENERATOR,
@@ -30,8 +31,10 @@ KEY = jax.random.key(11)
 def evaluate(tiny_config, tiny_state, tiny_batch):
     """`evaluate(phase, **settings)`: its loss and terms, and the model."""
 
-    def evaluate(phase, **settings):
-        model = make_model(replace(tiny_config, **settings), image_shape=(8, 8, 1))
+    def evaluate(phase, step=0, **settings):
+        config = replace(tiny_config, discriminator_noise=0.0)
+        config = replace(config, **settings)
+        model = make_model(config, image_shape=(8, 8, 1), step=step)
         params = tiny_state("aae").params
         return *phase.loss(params, tiny_batch, KEY, model), model
 
@@ -93,7 +96,8 @@ def test_discriminator_phase_compares_codes_with_samples_of_the_prior(
     loss, terms, model = evaluate(DISCRIMINATOR, gradient_penalty=0.0)
     params = tiny_state("aae").params
     z = model.networks.encode(params, tiny_batch.x)
-    real = model.networks.discriminate(params, model.prior.sample(KEY, 20))
+    sample_key, _, _ = jax.random.split(KEY, 3)
+    real = model.networks.discriminate(params, model.prior.sample(sample_key, 20))
     fake = model.networks.discriminate(params, z)
     assert loss == losses.discriminator_loss(real, fake)
     assert terms == {"discriminator": loss}
@@ -155,6 +159,43 @@ def test_joint_phase_is_the_weighted_sum(evaluate):
     fooling, _, _ = evaluate(GENERATOR)
     assert terms == {"reconstruction": error, "generator": fooling}
     assert loss == pytest.approx(float(7 * error + fooling), rel=1e-6)
+
+
+def test_weight_of_the_joint_phase_falls_with_the_steps(evaluate):
+    settings = {"schedule": "cosine", "steps": 10, "reconstruction_weight_final": 0.25}
+    weights = []
+    for step in (0, 5, 10):
+        settings["reconstruction_weight"] = 8.0
+        loss, terms, _ = evaluate(JOINT, step, **settings)
+        weights.append(float((loss - terms["generator"]) / terms["reconstruction"]))
+    assert weights == pytest.approx([8, 5, 2], rel=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1.0, 5.0])
+def test_noise_blurs_codes_and_samples_alike(scale, tiny_config, tiny_state):
+    """In units of the prior's deviation, for the discriminator's eyes only."""
+    seen = []
+
+    class Watched(Networks):
+        def discriminate(self, params, z):
+            seen.append(np.asarray(z))
+            return super().discriminate(params, z)
+
+    config = replace(tiny_config, discriminator_noise=0.5, prior_scale=scale)
+    config = replace(config, standardize_codes=True, gradient_penalty=0.0)
+    model = make_model(config, image_shape=(8, 8, 1))
+    model = replace(model, networks=Watched(**vars(model.networks)))
+    same = Batch(jnp.full((5000, 8, 8, 1), 0.5))
+    params = tiny_state("aae").params
+    DISCRIMINATOR.loss(params, same, KEY, model)
+    GENERATOR.loss(params, same, KEY, model)
+    real, fake, again = seen
+    assert real.std(axis=0) == pytest.approx([scale * 1.25**0.5] * 2, rel=0.05)
+    assert fake.std(axis=0) == pytest.approx([scale * 0.5] * 2, rel=0.05)
+    assert again.std(axis=0) == pytest.approx([scale * 0.5] * 2, rel=0.05)
+    z = model.networks.encode(params, same.x)
+    assert (fake - z).mean(axis=0) == pytest.approx([0, 0], abs=0.05 * scale)
+    assert abs(np.corrcoef(fake[:, 0], real[:, 0])[0, 1]) < 0.1
 
 
 def test_a_prior_from_python_takes_the_place_of_the_named_one(tiny_config):
