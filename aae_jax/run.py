@@ -1,5 +1,6 @@
 """A trained model with its folder: encode, decode, sample, reconstruct, measure."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +24,8 @@ from aae_jax.run_record import RunRecord
 from aae_jax.small_files import read_json
 from aae_jax.training import start
 
-_BATCH = 500
+_BATCH_ROWS, _BATCH_PIXELS = 500, 2**24
+"""A network is applied to so many rows at a time, to bound the memory that it takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,11 +179,13 @@ class Run:
         self, apply: Callable[[Params, NDArray], jax.Array], inputs: NDArray
     ) -> NDArray[np.float32]:
         """Apply a network to any number of rows, compiled for one number."""
+        fitting = _BATCH_PIXELS // math.prod(self.record.image_shape)
+        batch = max(1, min(_BATCH_ROWS, fitting))
         pieces = []
-        for first in range(0, max(len(inputs), 1), _BATCH):
-            rows = inputs[first : first + _BATCH]
+        for first in range(0, max(len(inputs), 1), batch):
+            rows = inputs[first : first + batch]
             if rows.dtype == np.uint8:
                 rows = rows.astype(np.float32) / 255
-            full = np.pad(rows, [(0, _BATCH - len(rows))] + [(0, 0)] * (rows.ndim - 1))
+            full = np.pad(rows, [(0, batch - len(rows))] + [(0, 0)] * (rows.ndim - 1))
             pieces.append(np.asarray(apply(self.params, full))[: len(rows)])
         return np.concatenate(pieces)

@@ -1,14 +1,18 @@
-"""Train every row of docs/results.md, and write the page from what they measured.
+"""Train every row of docs/results.md, and write its table from what they measured.
 
     python benchmarks/results.py train --data path/to/mnist --runs path/to/keep
     python benchmarks/results.py write --runs path/to/keep
+    python benchmarks/results.py origin --data path/to/mnist --runs path/to/keep
 
 `train` runs train.py once a row and seed, one after the other, skips what is finished
 and resumes what was stopped. `write` reads each run's metrics.json and metrics.jsonl,
-so that a number on the page is one that a command has printed.
+so that a number on the page is one that a command has printed. `origin` compares what
+the code (0, 0) decodes to with and without an adversary. A run that was trained with
+other hyper-parameters than the recipe has today is refused.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import statistics
@@ -19,7 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aae_jax.cli import training_request
+from aae_jax.run_folder import RunFolder
+
 ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "results.md"
+BEGIN, END = "<!-- the table: results.py write -->\n", "<!-- end of the table -->\n"
 
 
 @dataclass(frozen=True)
@@ -29,35 +38,36 @@ class Row:
     name: str
     flags: str
     seeds: tuple[int, ...] = (0, 1, 2)
+    lengths: int = 1
+    """How many times the recipe's length in steps."""
+
+    def argv(self, seed: int) -> list[str]:
+        """Flags for train.py, without its paths."""
+        argv = [*self.flags.split(), "--seed", str(seed)]
+        if self.lengths > 1:
+            steps = training_request(argv).config.hyperparameters.steps or 0
+            argv += ["--steps", str(self.lengths * steps)]
+        return argv
 
 
 FIVE = (0, 1, 2, 3, 4)
 ROWS = (
     Row("aae", "--model aae", FIVE),
     Row("aae-joint", "--model aae-joint", FIVE),
-    Row("guide", "--recipe guide --epochs 30"),
-    Row("autoencoder", "--model autoencoder"),
+    Row("aae-twice", "--model aae", lengths=2),
+    Row("aae-joint-twice", "--model aae-joint", lengths=2),
     Row("uniform", "--prior uniform", (0,)),
     Row("gamma", "--prior gamma", (0,)),
     Row("mixture", "--prior mixture", (0,)),
     Row("swiss-roll", "--prior swiss-roll", (0,)),
-    Row("aae-twice", "--model aae --steps {twice}"),
-    Row("aae-joint-twice", "--model aae-joint --steps {twice}"),
+    Row("guide", "--recipe guide --epochs 30"),
+    Row("autoencoder", "--model autoencoder"),
 )
 
 
-def run_dir(runs: Path, row: Row, seed: int) -> Path:
+def run_folder(runs: Path, row: Row, seed: int) -> RunFolder:
     """Where a row's run with a seed is kept."""
-    return runs / f"{row.name}-seed{seed}"
-
-
-def command(row: Row, seed: int) -> list[str]:
-    """The arguments of train.py for a row, without its paths."""
-    sys.path.insert(0, str(ROOT))
-    from aae_jax.recipes import RECIPES
-
-    twice = 2 * (RECIPES["tuned"]["aae"].steps or 0)
-    return [*row.flags.format(twice=twice).split(), "--seed", str(seed)]
+    return RunFolder(runs / f"{row.name}-seed{seed}")
 
 
 def train(rows: Sequence[Row], *, data: str, runs: Path) -> None:
@@ -65,30 +75,47 @@ def train(rows: Sequence[Row], *, data: str, runs: Path) -> None:
     runs.mkdir(parents=True, exist_ok=True)
     for row in rows:
         for seed in row.seeds:
-            folder = run_dir(runs, row, seed)
-            if (folder / "metrics.json").exists():
+            folder = run_folder(runs, row, seed)
+            if folder.config_file.exists():
+                refuse_stale(folder, row, seed)
+            if folder.metrics_file.exists():
                 continue
-            argv = [sys.executable, str(ROOT / "train.py"), *command(row, seed)]
-            argv += ["--dataset", data, "--run-dir", str(folder), "--resume"]
+            argv = [sys.executable, str(ROOT / "train.py"), *row.argv(seed)]
+            argv += ["--dataset", data, "--run-dir", str(folder.path), "--resume"]
             print(" ".join(argv), flush=True)
             subprocess.run(argv, check=True, cwd=ROOT)
+
+
+def refuse_stale(folder: RunFolder, row: Row, seed: int) -> None:
+    """Refuse a run whose hyper-parameters are not today's."""
+    record = folder.read_record()
+    today = training_request(row.argv(seed)).config
+    wanted = dataclasses.asdict(today.hyperparameters)
+    wanted |= {"steps": today.total_steps(record.n_train), "epochs": None}
+    stored = dataclasses.asdict(record.config.hyperparameters)
+    if stored != wanted:
+        names = [name for name in wanted if stored[name] != wanted[name]]
+        sys.exit(
+            f"{folder.path} was trained with another {', '.join(names)} than the "
+            "recipe has today; delete it, or name another place with --runs"
+        )
 
 
 def numbers(runs: Path, row: Row) -> Iterator[dict[str, Any]]:
     """What each finished seed of a row measured on the test set."""
     for seed in row.seeds:
-        folder = run_dir(runs, row, seed)
-        if not (folder / "metrics.json").exists():
+        folder = run_folder(runs, row, seed)
+        if not folder.metrics_file.exists():
             continue
-        metrics = json.loads((folder / "metrics.json").read_text())
-        log = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
+        refuse_stale(folder, row, seed)
+        metrics = json.loads(folder.metrics_file.read_text())
+        log = folder.read_log()
         watched = [
-            value
+            deviation
             for line in log[len(log) // 10 :]
-            for value in line["validation"]["latent"]["std"]
+            for deviation in line["validation"]["latent"]["std"]
         ]
         yield {
-            "seed": seed,
             "mse": metrics["reconstruction_mse"],
             "ratio": metrics["latent"]["ratio"],
             "gap": metrics["latent"]["gap_fraction"],
@@ -103,9 +130,10 @@ def table(runs: Path, rows: Sequence[Row]) -> str:
     """The rows as Markdown: mean over the seeds, and the worst seed in brackets."""
     lines = [
         "| row | seeds | steps | test MSE | latent ratio | gap fraction | 5-NN | "
-        "std of the codes while training | minutes |",
+        "deviation of the codes while training | minutes |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
+    commands = []
     for row in rows:
         found = list(numbers(runs, row))
         if not found:
@@ -121,12 +149,11 @@ def table(runs: Path, rows: Sequence[Row]) -> str:
             f"| {_mean_and_worst(found, 'knn', min, 3)} "
             f"| {low:.2f} to {high:.2f} | {minutes:.0f} |"
         )
-    commands = [
-        f"- `{row.name}`: `python train.py {' '.join(command(row, 0)[:-2])} --seed S "
-        "--dataset path/to/mnist`"
-        for row in rows
-    ]
-    return "\n".join([*lines, "", "The commands:", "", *commands])
+        typed = " ".join(row.argv(0)).replace("--seed 0", "--seed S")
+        commands.append(
+            f"- `{row.name}`: `python train.py {typed} --dataset path/to/mnist`"
+        )
+    return "\n".join([*lines, "", "The commands:", "", *commands, ""])
 
 
 def _mean_and_worst(found: Sequence[dict], name: str, worst: Any, digits: int) -> str:
@@ -135,21 +162,53 @@ def _mean_and_worst(found: Sequence[dict], name: str, worst: Any, digits: int) -
     return mean if len(values) == 1 else f"{mean} ({worst(values):.{digits}f})"
 
 
+def write(runs: Path, rows: Sequence[Row]) -> None:
+    """Put the table between its marks on the page."""
+    before, rest = PAGE.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    PAGE.write_text(f"{before}{BEGIN}\n{table(runs, rows)}\n{END}{after}")
+
+
+def origin(data: str, runs: Path) -> None:
+    """Print and draw what (0, 0) decodes to, without and with an adversary."""
+    import numpy as np
+    from PIL import Image
+
+    from aae_jax import Run, load_dataset
+
+    images = load_dataset(data).x_test.reshape(-1, 28 * 28) / np.float32(255)
+    decoded = []
+    for name in ("autoencoder", "aae"):
+        row = next(row for row in ROWS if row.name == name)
+        for seed in row.seeds[:3]:
+            run = Run.load(run_folder(runs, row, seed).path)
+            x_hat = run.decode(np.zeros((1, 2), np.float32)).reshape(-1)
+            nearest = np.square(images - x_hat).mean(axis=1).min()
+            print(f"{name} seed {seed}: {nearest:.4f} from the nearest test image")
+            decoded.append(x_hat.reshape(28, 28))
+    strip = np.concatenate([np.pad(each, 2) for each in decoded], axis=1)
+    picture = Image.fromarray(np.rint(255 * strip).astype(np.uint8))
+    scaled = picture.resize((4 * picture.width, 4 * picture.height), Image.NEAREST)
+    scaled.save(ROOT / "docs" / "figures" / "origin.png")
+
+
 def main() -> None:
-    """`train` rows or `write` the page."""
+    """`train` rows, `write` the page, or look at the `origin`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=("train", "write"))
+    parser.add_argument("task", choices=("train", "write", "origin"))
     parser.add_argument("--data", help="folder of the four MNIST files")
     parser.add_argument("--runs", type=Path, required=True, help="where runs are kept")
     parser.add_argument("--only", nargs="*", help="names of rows; all by default")
     flags = parser.parse_args()
     rows = [row for row in ROWS if not flags.only or row.name in flags.only]
+    if flags.task != "write" and flags.data is None:
+        parser.error(f"{flags.task} needs --data, the folder of the four MNIST files")
     if flags.task == "train":
-        if flags.data is None:
-            parser.error("train needs --data, the folder of the four MNIST files")
         train(rows, data=os.path.abspath(flags.data), runs=flags.runs)
+    elif flags.task == "write":
+        write(flags.runs, rows)
     else:
-        print(table(flags.runs, rows))
+        origin(os.path.abspath(flags.data), flags.runs)
 
 
 if __name__ == "__main__":

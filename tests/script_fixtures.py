@@ -56,18 +56,17 @@ def compiled_once(cache_folder):
 @pytest.fixture(scope="session")
 def start_script(cache_folder):
     """`start_script(name, *arguments, cwd=...)`: a script in a process of its own."""
-    environment = {
-        **os.environ,
-        "JAX_COMPILATION_CACHE_DIR": str(cache_folder),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "COLUMNS": "100",
-    }
 
-    def start(name, *arguments, cwd, python=(), **options):
+    def start(name, *arguments, cwd, python=(), cache=cache_folder, **options):
         return subprocess.Popen(
             [sys.executable, *python, str(ROOT / name), *map(str, arguments)],
             cwd=cwd,
-            env=environment,
+            env={
+                **os.environ,
+                "JAX_COMPILATION_CACHE_DIR": str(cache),
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+                "COLUMNS": "100",
+            },
             stdin=subprocess.DEVNULL,
             text=True,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
