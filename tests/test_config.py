@@ -172,7 +172,8 @@ def test_recipe_guide_is_the_published_one():
         betas = {getattr(hyper, beta) for beta in BETAS}
         assert (rates, betas) == ({1e-3}, {0.9})
         assert hyper.generator_epsilon == 1e-8
-        assert hyper.gradient_penalty == hyper.input_noise == 0
+        noises = (hyper.input_noise, hyper.discriminator_noise)
+        assert (hyper.gradient_penalty, *noises) == (0, 0, 0)
         assert not hyper.standardize_codes
     config = Config()
     assert (config.hidden, config.z_dim) == ((1000, 1000), 2)

@@ -32,8 +32,8 @@ def evaluate(tiny_config, tiny_state, tiny_batch):
     """`evaluate(phase, **settings)`: its loss and terms, and the model."""
 
     def evaluate(phase, step=0, **settings):
-        config = replace(tiny_config, discriminator_noise=0.0)
-        config = replace(config, **settings)
+        quiet = {"discriminator_noise": 0.0, "input_noise": 0.0}
+        config = replace(tiny_config, **(quiet | settings))
         model = make_model(config, image_shape=(8, 8, 1), step=step)
         params = tiny_state("aae").params
         return *phase.loss(params, tiny_batch, KEY, model), model
