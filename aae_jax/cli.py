@@ -4,6 +4,7 @@ Everything that can be refused is refused here, before jax is imported.
 """
 
 import dataclasses
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -60,6 +61,7 @@ def exit_status(main: Callable[[], None], *, script: str) -> int:
     """
     try:
         main()
+        sys.stdout.flush()
     except UserError as error:
         return _tell(script, error, 2)
     except RunError as error:
@@ -75,6 +77,10 @@ def exit_status(main: Callable[[], None], *, script: str) -> int:
         )
     except KeyboardInterrupt:
         return _tell(script, "stopped; what was saved before is intact", 130)
+    except BrokenPipeError:
+        # Whoever read our output has enough of it, as `head` does after ten lines.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         return _tell(script, error, 1)
     except Exception as error:

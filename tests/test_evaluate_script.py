@@ -1,11 +1,12 @@
 """evaluate.py: each flag on a finished run, and on one that has not ended."""
 
 import json
+import os
 import shutil
 
 import numpy as np
 import pytest
-from scripts import listing
+from scripts import listing, wait
 
 from aae_jax.data import load_dataset
 from aae_jax.holdout import hold_out
@@ -67,6 +68,16 @@ def test_metrics_are_json_and_nothing_else(evaluate, finished):
     assert (
         validation["latent"] == finished.folder.read_log()[-1]["validation"]["latent"]
     )
+
+
+def test_a_reader_that_has_enough_is_no_error_to_tell(start_script, finished, tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    flags = ("--metrics", "--run-dir", finished.folder.path)
+    with os.fdopen(writing, "w") as closed:
+        process = start_script("evaluate.py", *flags, cwd=tmp_path, stdout=closed)
+        ended = wait(process)
+    assert (ended.status, ended.stderr) == (1, "")
 
 
 def test_codes_keep_the_order_of_the_data(evaluate, finished, tmp_path):
