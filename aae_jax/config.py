@@ -42,10 +42,15 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     **{f"{adam}_final": (0, 1) for adam in _ADAMS},
     "reconstruction_weight": (0, 1e6),
     "reconstruction_weight_final": (0, 1),
-    "discriminator_noise": (0, 10),
+    "instance_noise": (0, 10),
     "gradient_penalty": (0, 1e3),
     "input_noise": (0, 10),
 }
+_ADDED: dict[str, Any] = {
+    "reconstruction_weight_final": 1.0,
+    "instance_noise": 0.0,
+}
+"""Hyper-parameters that the first runs did not have, at the value of no effect."""
 _REQUIRED = ("z_dim", "batch_size", "seed", "prior_shape")
 _WHOLE = ("z_dim", "epochs", "steps", "batch_size", "seed")
 
@@ -90,10 +95,11 @@ class Config:
     seed: int = 0
     """The one number that everything random comes from."""
     initializer: str | None = None
-    """First weights: normal (deviation 0.01), lecun (deviation by fan-in), or spread
-    (lecun, and biases that suit networks which read codes)."""
+    """First weights: normal (deviation 0.01), lecun (variance 1 / fan-in), or spread
+    (lecun, and biases that spread the kinks of networks which read codes over the
+    prior)."""
     schedule: str | None = None
-    """Learning rates over the run: constant, or cosine down to the final shares."""
+    """Rates and weights over the run: constant, or cosine down to the final shares."""
     reconstruction_rate: float | None = None
     """Adam's rate where encoder and decoder learn to reconstruct."""
     reconstruction_beta1: float | None = None
@@ -122,9 +128,9 @@ class Config:
     """Adam's epsilon there."""
     generator_final: float | None = None
     """Share of that rate at the end of a cosine schedule."""
-    discriminator_noise: float | None = None
-    """Deviation of the noise on codes and samples that the discriminator sees, in units
-    of the prior's deviation."""
+    instance_noise: float | None = None
+    """Deviation of the noise on codes and samples that the discriminator is shown, in
+    units of the prior's deviation."""
     gradient_penalty: float | None = None
     """Weight of the penalty on the discriminator's slope at samples and at codes."""
     input_noise: float | None = None
@@ -217,8 +223,8 @@ class Config:
     def from_json(cls, values: Mapping[str, Any]) -> "Config":
         """The Config that `dataclasses.asdict` and JSON made of one.
 
-        A field that is missing takes its default. So a field that is added one day
-        must have a default under which old runs mean what they meant.
+        A field that is missing takes the value under which old runs mean what they
+        meant: that of `_ADDED`, or else its default.
 
         Raises:
           UserError: an unknown field, or a value that Config refuses.
@@ -232,7 +238,7 @@ class Config:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
         }
-        return cls(**fields)
+        return cls(**(_ADDED | fields))
 
 
 def resumed(stored: Config, given: Mapping[str, Any], *, n_train: int) -> Config:

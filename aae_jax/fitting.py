@@ -1,6 +1,7 @@
 """One training in one folder, from its first file to its last picture."""
 
 import dataclasses
+import shlex
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from aae_jax.priors import Prior
 from aae_jax.reporting import say_on_stderr
 from aae_jax.run import Run
 from aae_jax.run_lock import run_lock
+from aae_jax.run_record import RunRecord
 from aae_jax.run_start import begin_or_check, claim_folder, describe, load_data, settle
 from aae_jax.signals import StopRequest
 from aae_jax.small_files import write_json
@@ -70,7 +72,7 @@ def fit(
     options = options or RunOptions()
     dataset = dataset or load_data(config, options, say=say)
     config = settle(config, dataset, options, prior=prior)
-    record = describe(config, dataset, phases, options.init_from)
+    record = describe(config, dataset, phases=phases, init_from=options.init_from)
     begin = partial(
         start, config, image_shape=dataset.image_shape, prior=prior, phases=phases
     )
@@ -88,10 +90,7 @@ def fit(
             batch_size=config.batch_size,
             quiet=options.quiet,
         )
-        if weights is None and record.init_from is not None:
-            # Stopped before it had saved those of --init-from.
-            weights = _weights_of(Path(record.init_from), like, say=say)
-        carry, seconds = _first_state(plan, begin, like, weights, config.seed, say=say)
+        carry, seconds = _first_state(plan, record, begin, like, weights, say=say)
         model = make_model(config, image_shape=dataset.image_shape, prior=prior)
         data, measure = _split(config, dataset, model)
         loop = make_loop(config, make_step(config, prior=prior, phases=phases))
@@ -108,21 +107,31 @@ def fit(
 
 def _first_state(
     plan: Plan,
+    record: RunRecord,
     begin: Callable[[Array], LoopState],
     like: LoopState,
     weights: Params | None,
-    seed: int,
     *,
     say: Say,
 ) -> tuple[LoopState, float]:
-    """The newest checkpoint and the seconds behind it; or the start of a new run."""
+    """The newest checkpoint and the seconds behind it; or the start of a new run.
+
+    Raises:
+      UserError: the run was to begin with the weights of another, which are neither
+        saved here nor given.
+    """
     loaded = load_checkpoint(plan.folder.checkpoints, like, say=say)
     plan.folder.cut_log(loaded.step if loaded else 0)
     if loaded is not None:
         if not plan.quiet:
             say(f"going on from step {loaded.step} of {plan.total_steps}")
         return loaded.state, float(loaded.record["seconds"])
-    carry = begin(jax.random.key(seed))
+    if record.init_from is not None and weights is None:
+        raise UserError(
+            f"{plan.folder.path} was stopped before it had saved the weights that it "
+            f"was to begin with; add --init-from {shlex.quote(record.init_from)}"
+        )
+    carry = begin(jax.random.key(record.config.seed))
     if weights is not None:
         state = dataclasses.replace(carry.state, params=weights)
         carry = dataclasses.replace(carry, state=state)

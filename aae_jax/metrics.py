@@ -100,7 +100,9 @@ def make_reference(prior: Prior, n: int) -> LatentReference:
     spread = float(squares - np.square(quantiles).mean())
     # Fresh draws in place of codes, as many as the draws that they are compared with.
     travel = [
-        np.square(_sorted_projections(draw(DRAWS + index), directions) - quantiles)
+        np.square(
+            _sorted_projections(draw(DRAWS + index), directions) - quantiles
+        ).mean()
         for index in range(DRAWS)
     ]
     pairs = [

@@ -28,7 +28,10 @@ Params = dict[str, Any]
 
 
 def _initializer(name: str) -> nn.initializers.Initializer:
-    """`normal`: N(0, 0.01), the guide's and the paper's. Others: N(0, 1 / fan-in)."""
+    """`normal`: deviation 0.01, the guide's and the paper's.
+
+    Others: variance 1 / fan-in, cut off at two deviations.
+    """
     if name == "normal":
         return nn.initializers.normal(0.01)
     return nn.initializers.lecun_normal()
@@ -55,6 +58,16 @@ class Networks:
     """The networks of a config as pure functions of `params`; see `make_networks`.
 
     Each method reads its own subset of `params` and no other.
+
+    Attributes:
+      modules: the network of each subset.
+      inputs: how many numbers each network reads.
+      image_shape: `(height, width, channels)`.
+      shift, scale: the discriminator sees (z - shift) / scale; numbers, or arrays
+        `[1, z_dim]`.
+      kinks: `kinks[subset](key, n) -> [n, inputs]`, points through which the kinks of
+        the n units of a network's first layer go at first; with biases of 0 for
+        subsets that are not there.
     """
 
     modules: dict[str, nn.Module]
@@ -62,7 +75,7 @@ class Networks:
     image_shape: tuple[int, int, int]
     shift: NDArray[np.float32] | float
     scale: NDArray[np.float32] | float
-    folds: Mapping[str, Callable[[PRNGKeyArray, int], Array]]
+    kinks: Mapping[str, Callable[[PRNGKeyArray, int], Array]]
 
     def init(self, key: PRNGKeyArray, subsets: Collection[str]) -> Params:
         """First parameters of the named subsets, float32.
@@ -71,15 +84,15 @@ class Networks:
         """
         params = {}
         for subset in (name for name in self.modules if name in subsets):
-            weight_key, fold_key = jax.random.split(
+            weight_key, kink_key = jax.random.split(
                 jax.random.fold_in(key, zlib.crc32(subset.encode()))
             )
             inputs = jnp.zeros((1, self.inputs[subset]))
             variables: Any = self.modules[subset].init(weight_key, inputs)
             params[subset] = variables["params"]
-            if subset in self.folds:
+            if subset in self.kinks:
                 first = params[subset]["Dense_0"]
-                points = self.folds[subset](fold_key, len(first["bias"]))
+                points = self.kinks[subset](kink_key, len(first["bias"]))
                 first["bias"] = -(first["kernel"] * points.T).sum(axis=0)
         return params
 
@@ -117,10 +130,12 @@ def make_networks(
     default. Where the recipe standardizes codes, the discriminator sees them with the
     prior's mean and deviation taken out, so that one recipe serves priors of any scale.
 
-    With the initializer `spread` each first unit of a network that reads codes has its
-    fold, the line where ReLU bends, through a draw from the prior. With biases of 0
-    all folds meet at the origin, f(az) = a f(z) for a > 0, and such a network learns
-    detail elsewhere only as fast as its biases move.
+    With the initializer `spread` the kink of each unit in the first layer of a network
+    that reads codes, the hyperplane where its ReLU turns on, goes through a draw from
+    the prior. With biases of 0 all kinks meet at the origin, the logits scale with the
+    code, f(az) = a f(z) for a > 0, and detail elsewhere comes only as fast as the
+    biases move. Compare Steinwart 2019, "A sober look at neural network
+    initializations", on kinks that miss the data.
     """
     hyper = config.hyperparameters
     n_pixels = math.prod(image_shape)
@@ -131,7 +146,7 @@ def make_networks(
     }
     shift = prior.mean[None] if hyper.standardize_codes else 0.0
     scale = prior.std[None] if hyper.standardize_codes else 1.0
-    folds = {
+    kinks = {
         "decoder": prior.sample,
         "discriminator": lambda key, n: (prior.sample(key, n) - shift) / scale,
     }
@@ -144,5 +159,5 @@ def make_networks(
         image_shape=image_shape,
         shift=shift,
         scale=scale,
-        folds=folds if hyper.initializer == "spread" else {},
+        kinks=kinks if hyper.initializer == "spread" else {},
     )

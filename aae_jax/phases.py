@@ -48,7 +48,8 @@ class Model:
 
     Attributes:
       config, networks, prior: see there.
-      step: how many steps are done, for weights that follow a schedule.
+      step: how many steps are done, for weights that follow a schedule; 0 outside of
+        training.
     """
 
     config: Config
@@ -125,13 +126,15 @@ def discriminator_phase_loss(
 ) -> tuple[Array, Terms]:
     """Cross-entropy of prior samples against codes, plus half the gradient penalty.
 
-    The penalty is taken at the samples and at the codes, and both are added.
+    The penalty is taken at the samples and at the codes, with their instance noise,
+    and both are added.
     """
     sample_key, real_key, fake_key = jax.random.split(key, 3)
     # Codes are data here: the discriminator must not pull the encoder its way.
     z = jax.lax.stop_gradient(model.networks.encode(params, batch.x))
-    z = _blurred(z, fake_key, model)
-    z_prior = _blurred(model.prior.sample(sample_key, len(z)), real_key, model)
+    z = _with_instance_noise(fake_key, z, model)
+    z_prior = model.prior.sample(sample_key, len(z))
+    z_prior = _with_instance_noise(real_key, z_prior, model)
 
     def discriminate(points: Array) -> Array:
         return model.networks.discriminate(params, points)
@@ -152,7 +155,8 @@ def generator_phase_loss(
     params: Params, batch: Batch, key: PRNGKeyArray, model: Model
 ) -> tuple[Array, Terms]:
     """Cross-entropy of codes that should pass for prior samples."""
-    z = _blurred(model.networks.encode(params, batch.x), key, model)
+    z = model.networks.encode(params, batch.x)
+    z = _with_instance_noise(key, z, model)
     loss = losses.generator_loss(model.networks.discriminate(params, z))
     return loss, {"generator": loss}
 
@@ -178,14 +182,18 @@ def joint_phase_loss(
     return loss, error_term | fooling_term
 
 
-def _blurred(
-    z: Float[Array, "batch z_dim"], key: PRNGKeyArray, model: Model
+def _with_instance_noise(
+    key: PRNGKeyArray, z: Float[Array, "batch z_dim"], model: Model
 ) -> Float[Array, "batch z_dim"]:
-    """Codes or samples with the noise that hides fine detail from the discriminator."""
-    noise = model.config.hyperparameters.discriminator_noise
+    """Codes or samples as the discriminator is shown them, in training.
+
+    Source: instance noise, Sonderby et al. 2017, "Amortised MAP inference for image
+    super-resolution", section 3.2.
+    """
+    noise = model.config.hyperparameters.instance_noise
     if not noise:
         return z
-    return z + noise * model.networks.scale * jax.random.normal(key, z.shape)
+    return z + noise * model.prior.std[None] * jax.random.normal(key, z.shape)
 
 
 RECONSTRUCTION = Phase(

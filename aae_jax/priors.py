@@ -48,6 +48,28 @@ class Prior:
     std: NDArray[np.float32]
     log_density: LogDensity | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse moments that are none.
+
+        Raises:
+          UserError: mean and std are not arrays of one length, or std is not above 0.
+        """
+        moments = (self.mean, self.std)
+        if (
+            not all(isinstance(moment, np.ndarray) for moment in moments)
+            or self.mean.ndim != 1
+            or self.mean.shape != self.std.shape
+            or not np.isfinite(moments).all()
+        ):
+            raise UserError(
+                f"the prior {self.name!r} has mean {self.mean} and std {self.std}; "
+                "give two arrays, with a number for each dimension of the code"
+            )
+        if not (self.std > 0).all():
+            raise UserError(
+                f"the prior {self.name!r} has std {self.std}; it must be above 0"
+            )
+
 
 def make_prior(config: Config) -> Prior:
     """The named prior of a config.

@@ -12,7 +12,7 @@ class Hyperparameters:
 
     `steps` or `epochs` is the length of the training; where both are given the
     shorter one holds, so that one default serves small and large data. A `*_final` is
-    the share of a rate that the cosine schedule leaves at the end.
+    the share of a rate or weight that the cosine schedule leaves at the end.
     """
 
     steps: int | None
@@ -33,7 +33,7 @@ class Hyperparameters:
     generator_beta1: float
     generator_epsilon: float
     generator_final: float
-    discriminator_noise: float
+    instance_noise: float
     gradient_penalty: float
     input_noise: float
     standardize_codes: bool
@@ -58,7 +58,7 @@ _GUIDE = Hyperparameters(
     generator_beta1=0.9,
     generator_epsilon=1e-8,
     generator_final=1.0,
-    discriminator_noise=0.0,
+    instance_noise=0.0,
     gradient_penalty=0.0,
     input_noise=0.0,
     standardize_codes=False,
@@ -85,18 +85,17 @@ _TUNED = Hyperparameters(
     # much as a signal does; far above, this is gradient descent. See docs/tuning.md.
     generator_epsilon=1e-4,
     generator_final=0.05,
-    discriminator_noise=0.2,
+    instance_noise=0.2,
     gradient_penalty=0.0,
     input_noise=0.15,
     standardize_codes=True,
 )
-# Of three phases with an Adam each the game is more restless: the gradient penalty
-# holds it where noise on the discriminator's view does not.
+# Three phases with an Adam each ran away with instance noise in place of the penalty.
 _TUNED_AAE = replace(
     _TUNED,
     reconstruction_final=0.01,
     discriminator_final=0.3,
-    discriminator_noise=0.0,
+    instance_noise=0.0,
     gradient_penalty=0.1,
 )
 

@@ -24,8 +24,8 @@ from aae_jax.run_record import RunRecord
 from aae_jax.small_files import read_json
 from aae_jax.training import start
 
-_BATCH_ROWS, _BATCH_PIXELS = 500, 2**24
-"""A network is applied to so many rows at a time, to bound the memory that it takes."""
+_BATCH_ROWS, _BATCH_VALUES = 500, 2**24
+"""A network is applied to so many rows, and values of their images, at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +179,7 @@ class Run:
         self, apply: Callable[[Params, NDArray], jax.Array], inputs: NDArray
     ) -> NDArray[np.float32]:
         """Apply a network to any number of rows, compiled for one number."""
-        fitting = _BATCH_PIXELS // math.prod(self.record.image_shape)
+        fitting = _BATCH_VALUES // math.prod(self.record.image_shape)
         batch = max(1, min(_BATCH_ROWS, fitting))
         pieces = []
         for first in range(0, max(len(inputs), 1), batch):

@@ -200,6 +200,7 @@ def make_new_folder(config: Config) -> RunFolder:
     Raises:
       UserError: no folder can be made here.
     """
+    _make(RUNS, exist_ok=True)
     time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     path = base = RUNS / f"{time}-{config.model}-{config.prior}"
     count = 1
@@ -212,7 +213,7 @@ def make_new_folder(config: Config) -> RunFolder:
 def _make(path: Path, *, exist_ok: bool) -> bool:
     """Make a folder; False where it exists and may not."""
     try:
-        path.mkdir(parents=True, exist_ok=exist_ok)
+        path.mkdir(parents=exist_ok, exist_ok=exist_ok)
         flush(path.absolute().parent)
     except OSError as error:
         if isinstance(error, FileExistsError) and not exist_ok:

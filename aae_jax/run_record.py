@@ -57,7 +57,7 @@ class RunRecord:
             record.command,
             *(names or ()),
             *(record.phases or ()),
-            record.init_from or "",
+            *(() if record.init_from is None else (record.init_from,)),
         ]
         counts = [*record.image_shape, record.n_train]
         if not all(is_count(count) for count in counts) or not all(

@@ -43,7 +43,8 @@ def settle(
     """The config with all that only the data decide: their name, the length in steps.
 
     Raises:
-      UserError: too few images, or fewer than a batch; a prior of another dimension.
+      UserError: too few images, or fewer than a batch; a prior whose mean or samples
+        have another shape or type.
     """
     n_train, _ = split_sizes(len(dataset.x_train))
     if len(dataset.x_test) < 2:
@@ -67,17 +68,10 @@ def settle(
 
 def _check_prior(prior: Prior, z_dim: int) -> None:
     """Refuse a prior of one's own that does not fit, before anything is written."""
-    for name in ("mean", "std"):
-        value = np.asarray(getattr(prior, name))
-        if value.shape != (z_dim,) or not np.isfinite(value).all():
-            raise UserError(
-                f"the prior {prior.name!r} has a {name} of {value.tolist()}; with "
-                f"z_dim={z_dim} it is an array of {z_dim} numbers"
-            )
-    if not (np.asarray(prior.std) > 0).all():
+    if prior.mean.shape != (z_dim,):
         raise UserError(
-            f"the prior {prior.name!r} has a std of {np.asarray(prior.std).tolist()}; "
-            "it must be above 0"
+            f"the prior {prior.name!r} has a mean of shape {prior.mean.shape} and the "
+            f"config z_dim={z_dim}; make it ({z_dim},)"
         )
     z = jax.eval_shape(lambda key: prior.sample(key, 3), jax.random.key(0))
     if z.shape != (3, z_dim) or z.dtype != np.float32:
@@ -90,6 +84,7 @@ def _check_prior(prior: Prior, z_dim: int) -> None:
 def describe(
     config: Config,
     dataset: Dataset,
+    *,
     phases: tuple[Phase, ...] | None,
     init_from: Path | None,
 ) -> RunRecord:
@@ -134,7 +129,8 @@ def begin_or_check(
       What config.json says.
 
     Raises:
-      UserError: config, data or phases are not those that the run began with.
+      UserError: config, data, phases or first weights are not those that the run
+        began with.
     """
     if not (options.resume and folder.config_file.exists()):
         folder.refuse_content()  # somebody may have been faster

@@ -6,9 +6,9 @@ from aae_jax.config import Config
 
 
 def make_schedule(config: Config, value: float, *, final: float) -> optax.Schedule:
-    """`schedule(step)`: `value` at first, `final` times that at the run's last step.
+    """`schedule(step)`: `value` at step 0, `final` times that when all steps are done.
 
-    By half a cosine, or constant, as the config says.
+    By half a cosine; or constant, as the config says.
 
     Raises:
       UserError: a cosine needs the run's length in steps, and the config gives it in

@@ -165,7 +165,7 @@ def test_every_flag_of_train_reaches_its_field(place):
         "--generator-epsilon 0.03 --reconstruction-final 0.04 "
         "--discriminator-final 0.05 --generator-final 0.06 "
         "--reconstruction-weight 7 --reconstruction-weight-final 0.07 "
-        "--discriminator-noise 0.08 --gradient-penalty 0.8 --input-noise 0.9 "
+        "--instance-noise 0.08 --gradient-penalty 0.8 --input-noise 0.9 "
         "--standardize-codes False --run-dir new --data-dir data --memory-limit 0.5 "
         "--quiet"
     )

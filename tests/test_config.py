@@ -61,7 +61,7 @@ OUT_OF_RANGE = [
     ("reconstruction_weight", -1.0, "0 to 1000000"),
     ("gradient_penalty", -0.1, "0 to 1000"),
     ("input_noise", -0.3, "0 to 10"),
-    ("discriminator_noise", 11, "0 to 10"),
+    ("instance_noise", 11, "0 to 10"),
     ("reconstruction_weight_final", 1.5, "0 to 1"),
 ]
 
@@ -172,7 +172,7 @@ def test_recipe_guide_is_the_published_one():
         betas = {getattr(hyper, beta) for beta in BETAS}
         assert (rates, betas) == ({1e-3}, {0.9})
         assert hyper.generator_epsilon == 1e-8
-        noises = (hyper.input_noise, hyper.discriminator_noise)
+        noises = (hyper.input_noise, hyper.instance_noise)
         assert (hyper.gradient_penalty, *noises) == (0, 0, 0)
         assert not hyper.standardize_codes
     config = Config()
@@ -256,6 +256,13 @@ def test_a_config_from_before_a_field_was_added_takes_its_default():
     values = dataclasses.asdict(Config(z_dim=7, seed=9))
     del values["seed"]
     assert Config.from_json(values) == Config(z_dim=7)
+
+
+def test_a_run_from_before_a_hyperparameter_was_added_stays_without_it():
+    values = dataclasses.asdict(Config(model="aae-joint"))
+    del values["instance_noise"], values["reconstruction_weight_final"]
+    hyper = Config.from_json(values).hyperparameters
+    assert (hyper.instance_noise, hyper.reconstruction_weight_final) == (0, 1)
 
 
 STORED = Config(steps=30, batch_size=10, seed=4, dataset="here")

@@ -76,8 +76,14 @@ def test_arrays_of_other_types_are_converted_and_never_taken_as_they_are():
 
     with pytest.raises(UserError, match=r"x_train is float64 .*Dataset\.from_arrays"):
         replace(dataset, x_train=x[..., None])
-    with pytest.raises(UserError, match="x_test is uint8 of shape"):
+    with pytest.raises(UserError, match=r"test images \(3, 4, 1\); give both"):
         replace(dataset, x_test=dataset.x_test[:, :3])
+    with pytest.raises(UserError, match="x_test is list, not uint8"):
+        replace(dataset, x_test=[[[[0]]]])
+    with pytest.raises(UserError, match=r"x_train is uint8 of shape .*1 or 3"):
+        replace(dataset, x_train=np.repeat(dataset.x_train, 7, axis=-1))
+    scaled = Dataset.from_arrays(x, image_size=(2, 3))
+    assert scaled.image_shape == (2, 3, 1)
     with pytest.raises(UserError, match=r"y_train is int64 .*Dataset\.from_arrays"):
         replace(dataset, y_train=np.arange(10))
     with pytest.raises(UserError, match=r"y_test is int32 of shape \(1,\)"):

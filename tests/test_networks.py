@@ -81,7 +81,7 @@ def test_first_weights_have_the_initializer_s_deviation(
 
 @pytest.mark.parametrize("name", ["normal", "gamma", "mixture"])
 @pytest.mark.parametrize("standardize", [True, False])
-def test_spread_folds_the_networks_that_read_codes_where_the_prior_is(
+def test_spread_puts_the_kinks_of_networks_that_read_codes_where_the_prior_is(
     name, standardize, tiny_config
 ):
     config = replace(tiny_config, prior=name, standardize_codes=standardize)

@@ -32,7 +32,7 @@ def evaluate(tiny_config, tiny_state, tiny_batch):
     """`evaluate(phase, **settings)`: its loss and terms, and the model."""
 
     def evaluate(phase, step=0, **settings):
-        quiet = {"discriminator_noise": 0.0, "input_noise": 0.0}
+        quiet = {"instance_noise": 0.0, "input_noise": 0.0}
         config = replace(tiny_config, **(quiet | settings))
         model = make_model(config, image_shape=(8, 8, 1), step=step)
         params = tiny_state("aae").params
@@ -91,13 +91,16 @@ def test_noise_is_added_to_what_goes_in_not_to_what_should_come_out(
 
 
 def test_discriminator_phase_compares_codes_with_samples_of_the_prior(
-    evaluate, tiny_state, tiny_batch
+    tiny_config, tiny_state, tiny_batch
 ):
-    loss, terms, model = evaluate(DISCRIMINATOR, gradient_penalty=0.0)
+    samples = 5 * jax.random.normal(KEY, (20, 2))
+    prior = replace(normal(), sample=lambda key, n: samples[:n])
+    config = replace(tiny_config, instance_noise=0.0, gradient_penalty=0.0)
+    model = make_model(config, image_shape=(8, 8, 1), prior=prior)
     params = tiny_state("aae").params
+    loss, terms = DISCRIMINATOR.loss(params, tiny_batch, KEY, model)
     z = model.networks.encode(params, tiny_batch.x)
-    sample_key, _, _ = jax.random.split(KEY, 3)
-    real = model.networks.discriminate(params, model.prior.sample(sample_key, 20))
+    real = model.networks.discriminate(params, samples)
     fake = model.networks.discriminate(params, z)
     assert loss == losses.discriminator_loss(real, fake)
     assert terms == {"discriminator": loss}
@@ -171,8 +174,11 @@ def test_weight_of_the_joint_phase_falls_with_the_steps(evaluate):
     assert weights == pytest.approx([8, 5, 2], rel=1e-4)
 
 
+@pytest.mark.parametrize("standardize", [True, False])
 @pytest.mark.parametrize("scale", [1.0, 5.0])
-def test_noise_blurs_codes_and_samples_alike(scale, tiny_config, tiny_state):
+def test_instance_noise_is_the_same_on_codes_and_samples(
+    scale, standardize, tiny_config, tiny_state
+):
     """In units of the prior's deviation, for the discriminator's eyes only."""
     seen = []
 
@@ -181,8 +187,8 @@ def test_noise_blurs_codes_and_samples_alike(scale, tiny_config, tiny_state):
             seen.append(np.asarray(z))
             return super().discriminate(params, z)
 
-    config = replace(tiny_config, discriminator_noise=0.5, prior_scale=scale)
-    config = replace(config, standardize_codes=True, gradient_penalty=0.0)
+    config = replace(tiny_config, instance_noise=0.5, prior_scale=scale)
+    config = replace(config, standardize_codes=standardize, gradient_penalty=0.0)
     model = make_model(config, image_shape=(8, 8, 1))
     model = replace(model, networks=Watched(**vars(model.networks)))
     same = Batch(jnp.full((5000, 8, 8, 1), 0.5))

@@ -225,6 +225,22 @@ def test_a_prior_from_python_has_no_name_to_be_made_from():
         named("custom")
 
 
+@pytest.mark.parametrize(
+    ("mean", "std", "words"),
+    [
+        ([0, 0], [1, 0], "it must be above 0"),
+        ([0, 0], [1, -1], "it must be above 0"),
+        ([0, 0], [1], "a number for each dimension"),
+        ([0, math.nan], [1, 1], "a number for each dimension"),
+        ([[0, 0]], [[1, 1]], "a number for each dimension"),
+    ],
+)
+def test_moments_that_are_none_are_refused(mean, std, words):
+    moments = [np.array(moment, np.float32) for moment in (mean, std)]
+    with pytest.raises(UserError, match=words):
+        Prior("mine", priors.normal().sample, *moments)
+
+
 def test_a_prior_from_python_trains(tiny_config, tiny_state, tiny_batch):
     asked = []
 

@@ -249,6 +249,10 @@ def test_no_folder_can_be_made_under_a_file(tmp_path, monkeypatch):
     (tmp_path / "runs").touch()
     with pytest.raises(UserError, match="cannot be made"):
         make_new_folder(Config())
+    (tmp_path / "runs").unlink()
+    (tmp_path / "runs").symlink_to(tmp_path / "not" / "mounted")
+    with pytest.raises(UserError, match="cannot be made"):
+        make_new_folder(Config())
 
 
 def test_a_folder_that_holds_something_is_no_place_for_a_new_run(tmp_path):

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from aae_jax.errors import UserError
-from aae_jax.phases import GENERATOR, RECONSTRUCTION, VARIANTS, Batch, Phase
+from aae_jax.phases import (
+    GENERATOR,
+    JOINT,
+    RECONSTRUCTION,
+    VARIANTS,
+    Batch,
+    Phase,
+)
 from aae_jax.training import (
     NEVER,
     LoopState,
@@ -153,6 +160,25 @@ def test_gradient_norm_is_that_of_the_whole_gradient(tiny_config, tiny_batch):
         state, tiny_batch
     )
     assert info.gradient_norms["linear"] == pytest.approx(5.0)
+
+
+def test_a_phase_s_weight_follows_the_state_s_step(tiny_config, tiny_batch):
+    quiet = {"instance_noise": 0.0, "input_noise": 0.0, "schedule": "cosine"}
+    config = replace(
+        tiny_config,
+        model="aae-joint",
+        steps=10,
+        reconstruction_weight=1e6,
+        reconstruction_weight_final=0.0,
+        **quiet,
+    )
+    update = jax.jit(make_update(config, JOINT))
+    state = init(config, jax.random.key(0), image_shape=SHAPE)
+    norms = []
+    for step in (0, 5):
+        _, info = update(replace(state, step=jnp.int32(step)), tiny_batch)
+        norms.append(float(info.gradient_norms[JOINT.name]))
+    assert norms[1] == pytest.approx(norms[0] / 2, rel=1e-3)
 
 
 def test_loop_equals_single_steps(single_step, run, begin):

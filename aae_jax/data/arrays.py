@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from aae_jax.errors import UserError
 
@@ -45,18 +45,22 @@ class Dataset:
         """
         for split in ("train", "test"):
             x, y = getattr(self, f"x_{split}"), getattr(self, f"y_{split}")
-            alike = x.shape[1:] == self.x_train.shape[1:]
-            if x.dtype != np.uint8 or x.ndim != 4 or not alike:
+            if not _is(x, np.uint8) or x.ndim != 4 or x.shape[-1] not in (1, 3):
                 raise UserError(
-                    f"x_{split} is {x.dtype} of shape {x.shape}, not uint8 of shape "
-                    "[n, height, width, channels], the same for training and test; "
+                    f"x_{split} is {_described(x)}, not uint8 of shape [n, height, "
+                    "width, 1 or 3]; Dataset.from_arrays(x, y) converts"
+                )
+            if y is not None and (not _is(y, np.int32) or y.shape != x.shape[:1]):
+                raise UserError(
+                    f"y_{split} is {_described(y)}, not int32 of shape ({len(x)},); "
                     "Dataset.from_arrays(x, y) converts"
                 )
-            if y is not None and (y.dtype != np.int32 or y.shape != x.shape[:1]):
-                raise UserError(
-                    f"y_{split} is {y.dtype} of shape {y.shape}, not int32 of shape "
-                    f"({len(x)},); Dataset.from_arrays(x, y) converts"
-                )
+        train, test = self.x_train.shape[1:], self.x_test.shape[1:]
+        if train != test:
+            raise UserError(
+                f"training images have the shape {train} and test images {test}; give "
+                "both the same"
+            )
 
     @classmethod
     def from_arrays(
@@ -68,18 +72,22 @@ class Dataset:
         y_test: ArrayLike | None = None,
         name: str = "arrays",
         class_names: tuple[str, ...] | None = None,
+        image_size: tuple[int, int] | None = None,
     ) -> "Dataset":
         """A Dataset of one's own arrays, see `build_dataset` for what they may be.
 
         Raises:
           UserError: too few images; shapes, types, values or labels that do not fit.
         """
-        others = (
-            None if array is None else np.asarray(array)
-            for array in (y, x_test, y_test)
+        parts = Parts(
+            x=np.asarray(x),
+            y=None if y is None else np.asarray(y),
+            x_test=None if x_test is None else np.asarray(x_test),
+            y_test=None if y_test is None else np.asarray(y_test),
+            class_names=class_names,
         )
-        parts = Parts(np.asarray(x), *others, class_names=class_names)
-        return build_dataset(name, parts, where=f"the data set {name!r}")
+        where = f"the data set {name!r}"
+        return build_dataset(name, parts, where=where, image_size=image_size)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -98,6 +106,16 @@ class Dataset:
             digest.update(f"{field} {array.shape} {array.dtype.str};".encode())
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
+
+
+def _is(value: object, dtype: DTypeLike) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == dtype
+
+
+def _described(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} of shape {value.shape}"
+    return type(value).__name__
 
 
 class Parts(NamedTuple):
