@@ -27,6 +27,8 @@ from aae_jax.cli import training_request
 from aae_jax.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
+MNIST_TRAIN = 54_000
+"""Images that MNIST has for training, those held out not counted."""
 PAGE = ROOT / "docs" / "results.md"
 BEGIN, END = "<!-- the table: results.py write -->\n", "<!-- end of the table -->\n"
 
@@ -45,7 +47,7 @@ class Row:
         """Flags for train.py, without its paths."""
         argv = [*self.flags.split(), "--seed", str(seed)]
         if self.lengths > 1:
-            steps = training_request(argv).config.hyperparameters.steps or 0
+            steps = training_request(argv).config.total_steps(MNIST_TRAIN)
             argv += ["--steps", str(self.lengths * steps)]
         return argv
 
@@ -90,14 +92,17 @@ def refuse_stale(folder: RunFolder, row: Row, seed: int) -> None:
     """Refuse a run whose hyper-parameters are not today's."""
     record = folder.read_record()
     today = training_request(row.argv(seed)).config
-    wanted = dataclasses.asdict(today.hyperparameters)
+    wanted = dataclasses.asdict(today) | dataclasses.asdict(today.hyperparameters)
     wanted |= {"steps": today.total_steps(record.n_train), "epochs": None}
-    stored = dataclasses.asdict(record.config.hyperparameters)
-    if stored != wanted:
-        names = [name for name in wanted if stored[name] != wanted[name]]
+    wanted |= {"prior_scale": today.scale, "dataset": record.config.dataset}
+    stored = dataclasses.asdict(record.config)
+    names = [name for name in wanted if stored[name] != wanted[name]]
+    if record.n_train != MNIST_TRAIN:
+        names.append("data set")
+    if names:
         sys.exit(
-            f"{folder.path} was trained with another {', '.join(names)} than the "
-            "recipe has today; delete it, or name another place with --runs"
+            f"{folder.path} was trained with another {', '.join(names)} than its row "
+            "has today; delete it, or name another place with --runs"
         )
 
 
@@ -162,11 +167,11 @@ def _mean_and_worst(found: Sequence[dict], name: str, worst: Any, digits: int) -
     return mean if len(values) == 1 else f"{mean} ({worst(values):.{digits}f})"
 
 
-def write(runs: Path, rows: Sequence[Row]) -> None:
-    """Put the table between its marks on the page."""
+def write(runs: Path) -> None:
+    """Put the table of all rows between its marks on the page."""
     before, rest = PAGE.read_text().split(BEGIN)
     _, after = rest.split(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{table(runs, rows)}\n{END}{after}")
+    PAGE.write_text(f"{before}{BEGIN}\n{table(runs, ROWS)}\n{END}{after}")
 
 
 def origin(data: str, runs: Path) -> None:
@@ -181,7 +186,9 @@ def origin(data: str, runs: Path) -> None:
     for name in ("autoencoder", "aae"):
         row = next(row for row in ROWS if row.name == name)
         for seed in row.seeds[:3]:
-            run = Run.load(run_folder(runs, row, seed).path)
+            folder = run_folder(runs, row, seed)
+            refuse_stale(folder, row, seed)
+            run = Run.load(folder.path)
             x_hat = run.decode(np.zeros((1, 2), np.float32)).reshape(-1)
             nearest = np.square(images - x_hat).mean(axis=1).min()
             print(f"{name} seed {seed}: {nearest:.4f} from the nearest test image")
@@ -198,15 +205,18 @@ def main() -> None:
     parser.add_argument("task", choices=("train", "write", "origin"))
     parser.add_argument("--data", help="folder of the four MNIST files")
     parser.add_argument("--runs", type=Path, required=True, help="where runs are kept")
-    parser.add_argument("--only", nargs="*", help="names of rows; all by default")
+    names = [row.name for row in ROWS]
+    parser.add_argument(
+        "--only", nargs="+", choices=names, default=names, help="rows to train"
+    )
     flags = parser.parse_args()
-    rows = [row for row in ROWS if not flags.only or row.name in flags.only]
+    rows = [row for row in ROWS if row.name in flags.only]
     if flags.task != "write" and flags.data is None:
         parser.error(f"{flags.task} needs --data, the folder of the four MNIST files")
     if flags.task == "train":
         train(rows, data=os.path.abspath(flags.data), runs=flags.runs)
     elif flags.task == "write":
-        write(flags.runs, rows)
+        write(flags.runs)
     else:
         origin(os.path.abspath(flags.data), flags.runs)
 

@@ -190,9 +190,8 @@ def test_what_does_not_fit_the_data_is_refused_and_nothing_is_written(
     untested = dataclasses.replace(
         tiny_dataset, x_test=tiny_dataset.x_test[:1], y_test=None
     )
-    wide = dataclasses.replace(
-        RING, **dict.fromkeys(("mean", "std"), np.ones(3, np.float32))
-    )
+    three = np.ones(3, np.float32)
+    wide = dataclasses.replace(RING, mean=three, std=three)
     short = dataclasses.replace(RING, sample=lambda key, n: jnp.zeros((n - 1, 2)))
     whole = dataclasses.replace(RING, sample=lambda key, n: jnp.zeros((n, 2), int))
     for arguments, words in (
