@@ -130,11 +130,12 @@ class Config:
     """Share of that rate at the end of a cosine schedule."""
     instance_noise: float | None = None
     """Deviation of the noise on codes and samples that the discriminator is shown, in
-    units of the prior's deviation."""
+    units of the prior's deviation; under a cosine schedule it falls to 0."""
     gradient_penalty: float | None = None
     """Weight of the penalty on the discriminator's slope at samples and at codes."""
     input_noise: float | None = None
-    """Standard deviation of the noise added to the images in reconstruction."""
+    """Standard deviation of the noise added to the images in reconstruction; under a
+    cosine schedule it falls to 0."""
     standardize_codes: bool | None = None
     """Whether the discriminator sees (code - prior mean) / prior deviation."""
 

@@ -57,6 +57,11 @@ class Model:
     prior: Prior
     step: Int[Array, ""] | int = 0
 
+    def scheduled(self, value: float, *, final: float = 0.0) -> Float[Array, ""]:
+        """A weight or noise at this step, see `make_schedule`."""
+        schedule = make_schedule(self.config, value, final=final)
+        return jnp.asarray(schedule(self.step))
+
 
 def make_model(
     config: Config,
@@ -111,11 +116,13 @@ class Phase:
 def reconstruction_phase_loss(
     params: Params, batch: Batch, key: PRNGKeyArray, model: Model
 ) -> tuple[Array, Terms]:
-    """Mean squared error of the images after a way through the code."""
-    noise = model.config.hyperparameters.input_noise
+    """Mean squared error of the images after a way through the code.
+
+    The noise on what goes in dies out with the rates.
+    """
     x = batch.x
-    if noise:
-        x = x + noise * jax.random.normal(key, x.shape)
+    if noise := model.config.hyperparameters.input_noise:
+        x = x + model.scheduled(noise) * jax.random.normal(key, x.shape)
     x_hat = model.networks.decode(params, model.networks.encode(params, x))
     loss = losses.reconstruction_loss(batch.x, x_hat)
     return loss, {"reconstruction": loss}
@@ -170,16 +177,13 @@ def joint_phase_loss(
     gradient, and the balance is left to the learning rates.
     """
     hyper = model.config.hyperparameters
-    weight = make_schedule(
-        model.config,
-        hyper.reconstruction_weight,
-        final=hyper.reconstruction_weight_final,
+    weight = model.scheduled(
+        hyper.reconstruction_weight, final=hyper.reconstruction_weight_final
     )
     error_key, fooling_key = jax.random.split(key)
     error, error_term = reconstruction_phase_loss(params, batch, error_key, model)
     fooling, fooling_term = generator_phase_loss(params, batch, fooling_key, model)
-    loss = jnp.asarray(weight(model.step)) * error + fooling
-    return loss, error_term | fooling_term
+    return weight * error + fooling, error_term | fooling_term
 
 
 def _with_instance_noise(
@@ -187,13 +191,16 @@ def _with_instance_noise(
 ) -> Float[Array, "batch z_dim"]:
     """Codes or samples as the discriminator is shown them, in training.
 
+    The noise dies out with the rates.
+
     Source: instance noise, Sonderby et al. 2017, "Amortised MAP inference for image
     super-resolution", section 3.2.
     """
     noise = model.config.hyperparameters.instance_noise
     if not noise:
         return z
-    return z + noise * model.prior.std[None] * jax.random.normal(key, z.shape)
+    deviation = model.scheduled(noise) * model.prior.std[None]
+    return z + deviation * jax.random.normal(key, z.shape)
 
 
 RECONSTRUCTION = Phase(

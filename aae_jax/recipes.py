@@ -65,7 +65,7 @@ _GUIDE = Hyperparameters(
 )
 _TUNED = Hyperparameters(
     steps=10_800,
-    epochs=50,
+    epochs=40,
     initializer="spread",
     schedule="cosine",
     reconstruction_rate=1e-3,

@@ -82,7 +82,7 @@ def test_reconstruction_compares_the_image_with_what_comes_back(
 def test_noise_is_added_to_what_goes_in_not_to_what_should_come_out(
     evaluate, tiny_state, tiny_batch
 ):
-    loss, _, model = evaluate(RECONSTRUCTION, input_noise=0.3)
+    loss, _, model = evaluate(RECONSTRUCTION, input_noise=0.3, schedule="constant")
     params = tiny_state("aae").params
     noisy = tiny_batch.x + 0.3 * jax.random.normal(KEY, tiny_batch.x.shape)
     x_hat = model.networks.decode(params, model.networks.encode(params, noisy))
@@ -162,6 +162,18 @@ def test_joint_phase_is_the_weighted_sum(evaluate):
     fooling, _, _ = evaluate(GENERATOR)
     assert terms == {"reconstruction": error, "generator": fooling}
     assert loss == pytest.approx(float(7 * error + fooling), rel=1e-6)
+
+
+def test_noise_dies_out_with_the_rates(evaluate):
+    settings = {"schedule": "cosine", "steps": 10}
+    noises = {"input_noise": 0.5, "instance_noise": 0.5}
+    for phase in (RECONSTRUCTION, GENERATOR):
+        plain, _, _ = evaluate(phase, 0, **settings)
+        distances = [
+            abs(float(evaluate(phase, step, **settings, **noises)[0] - plain))
+            for step in (0, 9, 10)
+        ]
+        assert distances[0] > distances[1] > distances[2] == 0
 
 
 def test_weight_of_the_joint_phase_falls_with_the_steps(evaluate):
