@@ -23,7 +23,9 @@ $(READY): requirements.lock pyproject.toml
 	  { echo "Python 3.11 or newer is needed; type: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	# compat: by a path, found before a clone named aae_jax in the folder of a script.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  --config-settings editable_mode=compat -e .
 	@touch $(READY)
 
 train: $(READY)

@@ -46,6 +46,6 @@ def check_sizes(
 ) -> None:
     """Refuse what is not a tuple of whole numbers from 1 to `high`, `n` of them."""
     if not isinstance(got, tuple) or not got or (n and len(got) != n):
-        raise UserError(f"{name}={got!r} is no row of sizes; give such as {example}")
+        raise UserError(f"{name}={got!r} is no tuple of sizes; give such as {example}")
     for size in got:
         check_number(name, size, 1, high, whole=True)

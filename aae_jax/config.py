@@ -160,7 +160,7 @@ class Config:
             raise UserError(
                 f"got epochs={self.epochs} and steps={self.steps}; give one of them"
             )
-        check_sizes("hidden", self.hidden, 65_536, "--hidden 1000 1000")
+        check_sizes("hidden", self.hidden, 65_536, "(64, 64), --hidden 64 64")
         if self.image_size is not None:
             check_sizes("image_size", self.image_size, 1024, "--image-size 28 28", n=2)
         if not isinstance(self.dataset, str) or not self.dataset:
@@ -266,6 +266,7 @@ def resumed(stored: Config, given: Mapping[str, Any], *, n_train: int) -> Config
     if differing:
         raise UserError(
             f"a run is resumed with the config it began with: {'; '.join(differing)}; "
-            "leave those flags out, or start a new run"
+            "leave those flags out, or start a new run, with this one's weights by "
+            "--init-from"
         )
     return dataclasses.replace(stored, dataset=given.get("dataset", stored.dataset))

@@ -94,6 +94,8 @@ def fit(
         model = make_model(config, image_shape=dataset.image_shape, prior=prior)
         data, measure = _split(config, dataset, model)
         loop = make_loop(config, make_step(config, prior=prior, phases=phases))
+        if not options.quiet:
+            say("compiling; the first step comes in a few seconds")
         # A call of no steps compiles before the clock starts: seconds are training.
         carry = loop(carry, data, np.int32(carry.state.step))
         carry, seconds = run_loop(
@@ -101,6 +103,8 @@ def fit(
         )
         run = Run(folder, record, model, carry.state.params, plan.total_steps)
         if not folder.metrics_file.exists():
+            if not options.quiet:
+                say("measuring on the test images, and drawing")
             _finish(run, plan, dataset, seconds)
     return run
 
@@ -150,13 +154,21 @@ def _weights_of(path: Path | None, like: LoopState, *, say: Say) -> Params | Non
         return None
     run = Run.load(path, say=say)
     for subset, ours in like.state.params.items():
-        theirs = jax.tree.map(jnp.shape, run.params.get(subset))
-        if theirs != jax.tree.map(jnp.shape, ours):
+        theirs = run.params.get(subset)
+        if jax.tree.map(jnp.shape, theirs) != jax.tree.map(jnp.shape, ours):
             raise UserError(
-                f"the {subset} of {path} is missing or has another shape; start from a "
-                "run with the same model, z_dim, hidden and image size"
+                f"the {subset} of {path} is missing or has another shape: kernels "
+                f"{_kernels(theirs)} there, {_kernels(ours)} here; start from a run "
+                "with the same model, z_dim, hidden and image size"
             )
     return {subset: run.params[subset] for subset in like.state.params}
+
+
+def _kernels(params: Params | None) -> str:
+    """The shapes of a subset's kernels, for a message."""
+    leaves = [] if params is None else jax.tree.leaves(params)
+    shapes = ("x".join(map(str, leaf.shape)) for leaf in leaves if leaf.ndim > 1)
+    return " ".join(shapes) or "none"
 
 
 def _split(config: Config, dataset: Dataset, model: Model) -> tuple[Batch, Measure]:

@@ -109,20 +109,6 @@ def _latent(subject: Subject) -> Figure:
         z_prior=subject.z_prior,
         title=subject.run.folder.name,
         class_names=subject.run.record.dataset.get("class_names"),
-        gap_note=_gap_note(subject.run),
-    )
-
-
-def _gap_note(run: Run) -> str | None:
-    """The last gap fraction that the training measured, in words."""
-    log = run.folder.read_log()
-    if not log:
-        return None
-    latent = log[-1]["validation"]["latent"]
-    rescaled = ", codes scaled to the prior first" if "rescaled" in latent else ""
-    return (
-        f"{latent['gap_fraction']:.1%} of prior samples have no held-out code near "
-        f"them (1% is perfect{rescaled})."
     )
 
 

@@ -1,6 +1,7 @@
 """A trained model with its folder: encode, decode, sample, reconstruct, measure."""
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,10 +43,18 @@ class Run:
     params: Params
     step: int
 
+    def __repr__(self) -> str:
+        """Where it is and what it is, without its millions of numbers."""
+        config = self.record.config
+        return (
+            f"Run({str(self.folder)!r}, model={config.model!r}, "
+            f"prior={self.model.prior.name!r}, z_dim={config.z_dim}, step={self.step})"
+        )
+
     @classmethod
     def load(
         cls,
-        path: str | Path | None = None,
+        path: str | os.PathLike[str] | None = None,
         *,
         prior: Prior | None = None,
         phases: tuple[Phase, ...] | None = None,
@@ -54,7 +63,8 @@ class Run:
         """Open a run, finished or not, at its newest intact checkpoint.
 
         Args:
-          path: the run's folder; None takes the newest under runs/.
+          path: the run's folder, such as `run.folder`; None takes the newest under
+            runs/.
           prior: the one that was given to `fit`, where one was.
           phases: likewise.
           say: is told of damaged checkpoints that were passed over.
@@ -165,6 +175,8 @@ class Run:
                 f"got codes of shape {codes.shape} and type {codes.dtype}; this run's "
                 f"are numbers of shape [n, {z_dim}]"
             )
+        if not np.isfinite(codes).all():
+            raise UserError("got codes that are NaN or infinite; give finite numbers")
         return codes.astype(np.float32)
 
     @cached_property

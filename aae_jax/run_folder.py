@@ -31,6 +31,12 @@ class RunFolder:
 
     path: Path
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
     @property
     def config_file(self) -> Path:
         return self.path / "config.json"

@@ -134,6 +134,8 @@ def begin_or_check(
     """
     if not (options.resume and folder.config_file.exists()):
         folder.refuse_content()  # somebody may have been faster
+        if options.resume and not options.quiet:
+            say(f"{folder.path} holds no run to go on with: a new one begins")
         folder.write_record(record)
         return record
     stored = folder.read_record()

@@ -15,6 +15,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from aae_jax.config import Config
+from aae_jax.errors import UserError
 from aae_jax.networks import Params
 from aae_jax.optimizers import make_optimizer
 from aae_jax.phases import (
@@ -135,7 +136,8 @@ def make_update(
         of random numbers.
 
     Raises:
-      UserError: the variant has no such phase.
+      UserError: the variant has no such phase; when the update is called, a loss that
+        returns no terms.
     """
     phases = phases or VARIANTS[config.model]
     index = find_phase(phases, phase)
@@ -150,7 +152,13 @@ def make_update(
         moved = {name: state.params[name] for name in phase.moves}
 
         def loss(moved: Params) -> tuple[Array, dict[str, Array]]:
-            return phase.loss(state.params | moved, batch, key, model)
+            result: Any = phase.loss(state.params | moved, batch, key, model)
+            if not isinstance(result, tuple) or len(result) != 2:
+                raise UserError(
+                    f"the loss of phase {phase.name!r} returned {result!r}; return "
+                    "(loss, terms), terms a dict of what is to be logged"
+                )
+            return result
 
         gradients, terms = jax.grad(loss, has_aux=True)(moved)
         # optax.partition wants the whole tree; it never reads what it holds.

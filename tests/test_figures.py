@@ -160,11 +160,10 @@ def test_pictures_need_no_pyplot():
 @pytest.mark.parametrize("z_dim", [1, 2, 3, 16])
 def test_codes_of_any_dimension_are_drawn(tmp_path, z_dim):
     z = normal_codes(z_dim)
-    figure = draw_latent(z, np.arange(400) % 10, gap_note="Gap fraction 0.02.")
+    figure = draw_latent(z, np.arange(400) % 10)
     picture = pixels_of(figure, tmp_path / "latent.png")
     assert picture.shape[1] == 1000
     assert "400 codes." in texts_of(figure)
-    assert "Gap fraction 0.02." in texts_of(figure)
     assert TITLE in texts_of(figure)
     assert ("variance" in figure.axes[0].get_xlabel()) == (z_dim > 2)
     figure = figures.histogram_figure(z, normal_codes(z_dim), title=TITLE)

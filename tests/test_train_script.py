@@ -30,7 +30,10 @@ def test_the_result_goes_to_stdout_and_progress_to_stderr(finished):
     assert f"python evaluate.py --run-dir {folder}" in stdout
     assert "step 906/906  reconstruction 0." in stderr
     assert "(-> 1.386)  generator" in stderr
-    assert "latent ratio" in stderr.splitlines()[-1]
+    first, *_, last, end = stderr.splitlines()
+    assert first.startswith("compiling; the first step")
+    assert "latent ratio" in last
+    assert end == "measuring on the test images, and drawing"
     assert "Traceback" not in stderr
     assert "Warning" not in stderr
 

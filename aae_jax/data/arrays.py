@@ -37,6 +37,13 @@ class Dataset:
     y_test: np.ndarray | None
     class_names: tuple[str, ...] | None = None
 
+    def __repr__(self) -> str:
+        """Counts and shape, without the pixels."""
+        return (
+            f"Dataset({self.name!r}, {len(self.x_train)} training and "
+            f"{len(self.x_test)} test images of {self.image_shape})"
+        )
+
     def __post_init__(self) -> None:
         """Refuse arrays of other types or shapes than those above.
 

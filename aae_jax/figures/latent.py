@@ -36,7 +36,6 @@ def latent_figure(
     z_prior: Float[np.ndarray, "m z_dim"],
     title: str,
     class_names: Sequence[str] | None = None,
-    gap_note: str | None = None,
 ) -> Figure:
     """Codes, coloured by class, over the contours of the prior.
 
@@ -50,7 +49,6 @@ def latent_figure(
       z_prior: `[m, z_dim]`, samples of it; 100,000 give smooth contours.
       title: the run's name.
       class_names: by class; numbers by default.
-      gap_note: a sentence for the caption, such as one on the gap fraction.
     """
     plane = latent_plane(z)
     points, spread = plane.project(z), plane.project(z_prior)
@@ -62,7 +60,6 @@ def latent_figure(
     notes = [
         f"{len(z):,} codes.",
         _lines_note(plane, prior),
-        gap_note,
         outside_note(points, low, high),
     ]
     if len(classes) > _NAMED:
