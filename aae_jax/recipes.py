@@ -90,13 +90,15 @@ _TUNED = Hyperparameters(
     input_noise=0.15,
     standardize_codes=True,
 )
-# Three phases with an Adam each ran away with instance noise in place of the penalty.
+# Three phases with an Adam each ran away with instance noise in place of the penalty,
+# and drifted with noise on the images.
 _TUNED_AAE = replace(
     _TUNED,
     reconstruction_final=0.01,
     discriminator_final=0.3,
     instance_noise=0.0,
     gradient_penalty=0.1,
+    input_noise=0.0,
 )
 
 RECIPES: Mapping[str, Mapping[str, Hyperparameters]] = {

@@ -3,12 +3,14 @@
     python benchmarks/results.py train --data path/to/mnist --runs path/to/keep
     python benchmarks/results.py write --runs path/to/keep
     python benchmarks/results.py origin --data path/to/mnist --runs path/to/keep
+    python benchmarks/results.py blocks --data path/to/mnist --runs path/to/keep
 
 `train` runs train.py once a row and seed, one after the other, skips what is finished
 and resumes what was stopped. `write` reads each run's metrics.json and metrics.jsonl,
 so that a number on the page is one that a command has printed. `origin` compares what
-the code (0, 0) decodes to with and without an adversary. A run that was trained with
-other hyper-parameters than the recipe has today is refused.
+the code (0, 0) decodes to with and without an adversary; `blocks` shows how much the
+latent ratio differs from one block of training images to the next. A run that was
+trained with other hyper-parameters than the recipe has today is refused.
 """
 
 import argparse
@@ -199,10 +201,32 @@ def origin(data: str, runs: Path) -> None:
     scaled.save(ROOT / "docs" / "figures" / "origin.png")
 
 
+def blocks(data: str, runs: Path) -> None:
+    """Print the latent ratio of training images, in the order of the file and mixed."""
+    import numpy as np
+
+    from aae_jax import Run, load_dataset
+    from aae_jax.metrics import latent_match, make_reference
+
+    row = next(row for row in ROWS if row.name == "aae-joint")
+    folder = run_folder(runs, row, 0)
+    refuse_stale(folder, row, 0)
+    run, size = Run.load(folder.path), 10_000
+    z = run.encode(load_dataset(data).x_train)
+    mixed = np.random.default_rng(0).permutation(len(z))
+    reference = make_reference(run.model.prior, size)
+    for name, codes in (("in file order", z), ("mixed", z[mixed])):
+        ratios = [
+            latent_match(codes[first : first + size], reference)["ratio"]
+            for first in range(0, len(codes), size)
+        ]
+        print(f"blocks of {size:,} training images {name}:", np.round(ratios, 2))
+
+
 def main() -> None:
-    """`train` rows, `write` the page, or look at the `origin`."""
+    """`train` rows, `write` the page, look at the `origin` or at `blocks`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=("train", "write", "origin"))
+    parser.add_argument("task", choices=("train", "write", "origin", "blocks"))
     parser.add_argument("--data", help="folder of the four MNIST files")
     parser.add_argument("--runs", type=Path, required=True, help="where runs are kept")
     names = [row.name for row in ROWS]
@@ -218,7 +242,8 @@ def main() -> None:
     elif flags.task == "write":
         write(flags.runs)
     else:
-        origin(os.path.abspath(flags.data), flags.runs)
+        look = origin if flags.task == "origin" else blocks
+        look(os.path.abspath(flags.data), flags.runs)
 
 
 if __name__ == "__main__":
