@@ -14,7 +14,6 @@ from jaxtyping import Array, Float, Int, UInt8
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from aae_jax.errors import UserError
 from aae_jax.networks import Params
 from aae_jax.phases import Model
 from aae_jax.priors import Prior
@@ -79,11 +78,7 @@ class LatentReference:
 
 
 def make_reference(prior: Prior, n: int) -> LatentReference:
-    """Draws from the prior, once, for comparing any number of code sets of size n.
-
-    Raises:
-      UserError: all samples of the prior are the same.
-    """
+    """Draws from the prior, once, for comparing any number of code sets of size n."""
     z_dim = len(prior.mean)
     key = jax.random.key(_METRIC_SEED)
     sample = jax.jit(lambda index: prior.sample(jax.random.fold_in(key, index), n))
@@ -110,9 +105,6 @@ def make_reference(prior: Prior, n: int) -> LatentReference:
         ).mean()
         for index in range(DRAWS)
     ]
-    floor = float(np.sqrt(np.mean(travel) + spread))
-    if not floor > 0:
-        raise UserError(f"the prior {prior.name!r} draws one point only; let it vary")
     pairs = [
         KDTree(draw(2 * index)).query(draw(2 * index + 1))[0]
         for index in range(GAP_DRAWS)
@@ -122,7 +114,7 @@ def make_reference(prior: Prior, n: int) -> LatentReference:
         directions=directions,
         quantiles=quantiles,
         spread=spread,
-        floor=floor,
+        floor=float(np.sqrt(np.mean(travel) + spread)),
         gap_radius=float(np.percentile(np.concatenate(pairs), 99)),
         gap_draws=np.stack([draw(2 * DRAWS + index) for index in range(GAP_DRAWS)]),
         mean=np.asarray(prior.mean, np.float64),

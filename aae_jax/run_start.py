@@ -73,11 +73,16 @@ def _check_prior(prior: Prior, z_dim: int) -> None:
             f"the prior {prior.name!r} has a mean of shape {prior.mean.shape} and the "
             f"config z_dim={z_dim}; make it ({z_dim},)"
         )
-    z = jax.eval_shape(lambda key: prior.sample(key, 3), jax.random.key(0))
+    z = np.asarray(prior.sample(jax.random.key(0), 3))
     if z.shape != (3, z_dim) or z.dtype != np.float32:
         raise UserError(
             f"sample(key, 3) of the prior {prior.name!r} is {z.dtype} of shape "
             f"{z.shape}; with z_dim={z_dim} it is float32 of shape (3, {z_dim})"
+        )
+    if (z == z[0]).all() or not np.isfinite(z).all():
+        raise UserError(
+            f"sample(key, 3) of the prior {prior.name!r} is {z.tolist()}; it must draw "
+            "finite numbers that vary"
         )
 
 

@@ -193,6 +193,7 @@ def test_what_does_not_fit_the_data_is_refused_and_nothing_is_written(
     three = np.ones(3, np.float32)
     wide = dataclasses.replace(RING, mean=three, std=three)
     short = dataclasses.replace(RING, sample=lambda key, n: jnp.zeros((n - 1, 2)))
+    point = dataclasses.replace(RING, sample=lambda key, n: jnp.zeros((n, 2)))
     whole = dataclasses.replace(RING, sample=lambda key, n: jnp.zeros((n, 2), int))
     for arguments, words in (
         ({"dataset": few}, "give 20 or more"),
@@ -200,6 +201,7 @@ def test_what_does_not_fit_the_data_is_refused_and_nothing_is_written(
         ({"dataset": tiny_dataset, "prior": wide}, r"a mean of shape \(3,\)"),
         ({"dataset": tiny_dataset, "prior": short}, r"float32 of shape \(2, 2\)"),
         ({"dataset": tiny_dataset, "prior": whole}, r"is int32 of shape \(3, 2\)"),
+        ({"dataset": tiny_dataset, "prior": point}, "finite numbers that vary"),
     ):
         with pytest.raises(UserError, match=words):
             fit(tiny_config, **arguments, options=quiet(tmp_path / "run"))
