@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aae_jax.checkpoint import load_checkpoint
-from aae_jax.data.arrays import as_images, as_labels
+from aae_jax.data.conversion import as_images, as_labels
 from aae_jax.errors import UserError
 from aae_jax.metrics import make_measure
 from aae_jax.networks import Params

@@ -12,7 +12,8 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageOps
 
-from aae_jax.data.arrays import MAX_SIDE, Parts, over_black
+from aae_jax.data.arrays import Parts
+from aae_jax.data.conversion import MAX_SIDE, over_black
 from aae_jax.data.files import check_memory, file_size, list_folder, open_regular
 from aae_jax.errors import UserError
 

@@ -8,14 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aae_jax.data.arrays import (
-    MAX_SIDE,
-    Dataset,
-    Parts,
-    as_images,
-    as_labels,
-    build_dataset,
-)
+from aae_jax.data.arrays import Dataset, Parts, build_dataset
+from aae_jax.data.conversion import MAX_SIDE, as_images, as_labels
 from aae_jax.data.files import default_memory_limit
 from aae_jax.data.idx import is_idx_folder, read_idx_folder
 from aae_jax.data.numpy_files import read_members, read_npy_file, read_npz_file
