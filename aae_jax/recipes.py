@@ -63,30 +63,24 @@ _GUIDE = Hyperparameters(
     input_noise=0.0,
     standardize_codes=False,
 )
-_TUNED = Hyperparameters(
+_TUNED = replace(
+    _GUIDE,
     steps=10_800,
     epochs=40,
     initializer="spread",
     schedule="cosine",
-    reconstruction_rate=1e-3,
-    reconstruction_beta1=0.9,
-    reconstruction_epsilon=1e-8,
     reconstruction_final=0.02,
     reconstruction_weight=200.0,
     reconstruction_weight_final=0.05,
-    discriminator_rate=1e-3,
     discriminator_beta1=0.5,
-    discriminator_epsilon=1e-8,
     discriminator_final=0.1,
     # Of no use in aae-joint, which has no generator phase.
     generator_rate=3e-4,
-    generator_beta1=0.9,
     # Near the size of a gradient's elements: far below it, noise moves the encoder as
     # much as a signal does; far above, this is gradient descent. See docs/tuning.md.
     generator_epsilon=1e-4,
     generator_final=0.05,
     instance_noise=0.2,
-    gradient_penalty=0.0,
     input_noise=0.15,
     standardize_codes=True,
 )

@@ -33,25 +33,16 @@ def log_without_timings(folder):
     return [{k: v for k, v in line.items() if k not in TIMINGS} for line in lines]
 
 
-def test_stopped_killed_and_resumed_it_ends_with_the_same_bits(
-    start_script, call_script, compiled_once, finished, tmp_path
-):
-    straight, folder = finished.folder, RunFolder(tmp_path / "run")
-    flags = ("--dataset", finished.data_file, *TINY, "--run-dir")
-
-    def go_on(**options):
-        flags = ("--resume", "--run-dir", "run")
-        return start_script("train.py", *flags, cwd=tmp_path, **options)
-
-    # Killed before its first checkpoint: --resume begins anew.
-    process = start_script("train.py", *flags, "run", cwd=tmp_path)
+def kill_before_it_saves(process, folder):
+    """SIGKILL before the first checkpoint."""
     wait_until(folder.config_file.exists, process)
     process.send_signal(signal.SIGKILL)
     assert wait(process).status == -signal.SIGKILL
     assert checkpoint_steps(folder.checkpoints) == []
 
-    # Ctrl-C while it compiles: the first steps, in the middle of an epoch, are saved.
-    process = go_on()
+
+def interrupt_while_it_compiles(process, folder):
+    """Ctrl-C; the first steps, amid an epoch, are saved. Returns how many."""
     lock = folder.path / ".lock"
     wait_until(lambda: lock.read_text().startswith(f"{process.pid} "), process)
     process.send_signal(signal.SIGINT)
@@ -64,36 +55,45 @@ def test_stopped_killed_and_resumed_it_ends_with_the_same_bits(
         f"train.py: stopped and saved at step {step} of {STEPS}; go on with 'python "
         "train.py --resume --run-dir run'"
     )
+    return step
 
-    # Killed: what was logged after the checkpoint is cut off by whoever goes on.
-    process = go_on()
+
+def kill_after_it_logged(process, folder, step):
+    """SIGKILL with lines in the log that are younger than the checkpoint."""
     wait_until(lambda: len(folder.read_log()) >= 2, process)
     process.send_signal(signal.SIGKILL)
     assert wait(process).status == -signal.SIGKILL
     assert checkpoint_steps(folder.checkpoints) == [step]
-    killed = folder.log_file.stat().st_ino
 
-    # evaluate.py reads beside a training; here it stands still and holds its lock.
-    process = go_on()
+
+def terminate_after_a_look(process, folder, step, look):
+    """SIGTERM, after `look` at the run while the training stands still, locked."""
+    killed = folder.log_file.stat().st_ino
     wait_until(
         lambda: folder.log_file.stat().st_ino != killed and folder.read_log(), process
     )
     process.send_signal(signal.SIGSTOP)
-    ended = call_script("evaluate.py", "--run-dir", folder.path, "--metrics")
-    assert ended.status == 0, ended.stderr
-    assert json.loads(ended.stdout)["steps"] == step
+    seen = look()
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGCONT)
+    assert seen.status == 0, seen.stderr
+    assert json.loads(seen.stdout)["steps"] == step
     ended = wait(process)
     assert (ended.status, ended.stdout) == (143, "")
     assert f"going on from step {step} of {STEPS}" in ended.stderr
     assert "go on with 'python train.py --resume" in ended.stderr
     assert step < checkpoint_steps(folder.checkpoints)[0] < STEPS
 
-    # Compiled anew: the bits are the program's, not those of one compilation.
-    ended = wait(go_on(cache=tmp_path / "compiled"))
-    assert ended.status == 0, ended.stderr
-    assert "bits may differ" not in ended.stderr
+
+def flip_a_bit(checkpoint):
+    """In the middle of its largest file."""
+    damaged = max(files_of(checkpoint), key=lambda file: file.stat().st_size)
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+
+
+def assert_same_run(folder, straight):
     assert all_leaves(folder) == all_leaves(straight)
     assert log_without_timings(folder) == log_without_timings(straight)
     assert len(log_without_timings(folder)) == -(-STEPS // STEPS_PER_EPOCH)
@@ -102,19 +102,37 @@ def test_stopped_killed_and_resumed_it_ends_with_the_same_bits(
         assert all(each.pop(name) > 0 for name in TIMINGS)
     assert metrics[0] == metrics[1]
 
+
+def test_stopped_killed_and_resumed_it_ends_with_the_same_bits(
+    start_script, call_script, compiled_once, finished, tmp_path
+):
+    straight, folder = finished.folder, RunFolder(tmp_path / "run")
+
+    def train(*flags, **options):
+        flags = ("--run-dir", "run", *flags)
+        return start_script("train.py", *flags, cwd=tmp_path, **options)
+
+    def look():
+        return call_script("evaluate.py", "--run-dir", folder.path, "--metrics")
+
+    kill_before_it_saves(train("--dataset", finished.data_file, *TINY), folder)
+    step = interrupt_while_it_compiles(train("--resume"), folder)
+    kill_after_it_logged(train("--resume"), folder, step)
+    terminate_after_a_look(train("--resume"), folder, step, look)
+    # Compiled anew: the bits are the program's, not those of one compilation.
+    ended = wait(train("--resume", cache=tmp_path / "compiled"))
+    assert ended.status == 0, ended.stderr
+    assert "bits may differ" not in ended.stderr
+    assert_same_run(folder, straight)
+
     # One flipped bit in the newest: that is said, and the one before used.
     newest, before, _ = checkpoint_steps(folder.checkpoints)
     folder.metrics_file.unlink()
-    files = files_of(folder.checkpoints / f"{newest:08d}")
-    damaged = max(files, key=lambda file: file.stat().st_size)
-    content = bytearray(damaged.read_bytes())
-    content[len(content) // 2] ^= 1
-    damaged.write_bytes(content)
+    flip_a_bit(folder.checkpoints / f"{newest:08d}")
     ended = call_script("train.py", "--resume", "--run-dir", folder.path, "--quiet")
     assert ended.status == 0, ended.stderr
     (warning,) = ended.stderr.splitlines()  # --quiet is silent but for warnings
     assert warning.startswith(f"the checkpoint of step {STEPS} in ")
     assert warning.endswith("; using the one before")
     assert [newest, before] == checkpoint_steps(folder.checkpoints)[:2]
-    assert all_leaves(folder) == all_leaves(straight)
-    assert log_without_timings(folder) == log_without_timings(straight)
+    assert_same_run(folder, straight)
