@@ -10,7 +10,7 @@ PACKAGES = ("aae-jax", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def describe() -> dict[str, Any]:
-    """Versions, platform, kind and count of devices, cores this process may use."""
+    """Versions, platform, devices, cores this process may use, flags of XLA."""
     import jax
 
     devices = jax.devices()
@@ -21,6 +21,7 @@ def describe() -> dict[str, Any]:
         "device": devices[0].device_kind,
         "device_count": len(devices),
         "cores": usable_cores(),
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS"),
     }
 
 

@@ -192,7 +192,7 @@ def make_measure(
         rescaled first;
       `knn_accuracy`: where there are labels, see there;
       `discriminator_accuracy`: share of n codes and n prior samples that a logit above
-        0 sorts rightly, where there is a discriminator.
+        0 sorts rightly, where there is a discriminator; without instance noise.
     """
     reference = make_reference(model.prior, len(x))
     z_prior = jax.device_put(reference.gap_draws[0].astype(np.float32))

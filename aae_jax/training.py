@@ -188,6 +188,9 @@ def make_step(
 
     Each phase sees the parameters as the phase before left them.
 
+    Raises:
+      UserError: when the step is called, two phases that log a term of one name.
+
     Source: the guide's part 2: reconstruction, discriminator, generator.
     """
     phases = phases or VARIANTS[config.model]
@@ -199,6 +202,11 @@ def make_step(
         losses, gradient_norms = {}, {}
         for update in updates:
             state, info = update(state, batch)
+            if repeated := losses.keys() & info.losses.keys():
+                raise UserError(
+                    f"two phases return a term named {min(repeated)!r}; give each "
+                    "term a name of its own, or the log would show only one of them"
+                )
             losses |= info.losses
             gradient_norms |= info.gradient_norms
         state = TrainState(

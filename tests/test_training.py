@@ -377,6 +377,14 @@ def test_each_of_many_seeds_is_trained_as_if_alone(
         np.testing.assert_allclose(many[1], one, rtol=1e-3, atol=1e-6)
 
 
+def test_two_terms_of_one_name_are_refused(tiny_config, tiny_batch):
+    again = replace(RECONSTRUCTION, name="again")
+    phases = (RECONSTRUCTION, again)
+    state = init(tiny_config, jax.random.key(0), image_shape=SHAPE, phases=phases)
+    with pytest.raises(UserError, match="two phases return a term named 'reconstruc"):
+        make_step(tiny_config, phases=phases)(state, tiny_batch)
+
+
 def test_phases_from_python_take_the_place_of_the_variant_s(tiny_config, tiny_batch):
     phases = (RECONSTRUCTION, Phase("shrink", length_loss, ("encoder",), "generator"))
     config = replace(tiny_config, reconstruction_rate=0.0, generator_rate=0.01)

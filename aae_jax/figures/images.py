@@ -36,7 +36,7 @@ def grid_figure(
     rows, columns, height, width = images.shape[:4]
     caption = (
         f"{rows} x {columns} codes, decoded; each image is centred on its code. The "
-        "axes are those of the scatter of codes."
+        "plane is that of the scatter of codes."
     )
     figure, axes = _mosaic_page("Decoded codes", title, caption, images[::-1])
     (left, right), step = _edges(first)
