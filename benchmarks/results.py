@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from looks import blocks, origin
-from rows import ROOT, ROW_OF, ROWS, Row, refuse_stale, run_folder, train
+from rows import FIVE, ROOT, ROW_OF, ROWS, Row, refuse_stale, run_folder, train
 
 PAGE = ROOT / "docs" / "results.md"
 BEGIN, END = "<!-- the table: results.py write -->\n", "<!-- end of the table -->\n"
@@ -154,15 +154,19 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", choices=ROW_OF, default=ROW_OF, help="rows to train"
     )
+    parser.add_argument(
+        "--seeds",
+        nargs="+",
+        type=int,
+        default=FIVE,
+        help="of those, the seeds to train",
+    )
     flags = parser.parse_args()
     if flags.task != "write" and flags.data is None:
         parser.error(f"{flags.task} needs --data, the folder of the four MNIST files")
     if flags.task == "train":
-        train(
-            [ROW_OF[name] for name in flags.only],
-            data=os.path.abspath(flags.data),
-            runs=flags.runs,
-        )
+        rows = [ROW_OF[name] for name in flags.only]
+        train(rows, flags.seeds, data=os.path.abspath(flags.data), runs=flags.runs)
     elif flags.task == "write":
         write(flags.runs)
     else:

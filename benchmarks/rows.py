@@ -56,11 +56,11 @@ def run_folder(runs: Path, row: Row, seed: int) -> RunFolder:
     return RunFolder(runs / f"{row.name}-seed{seed}")
 
 
-def train(rows: Sequence[Row], *, data: str, runs: Path) -> None:
-    """Run what is not finished; stop at the first failure."""
+def train(rows: Sequence[Row], seeds: Sequence[int], *, data: str, runs: Path) -> None:
+    """Run what is not finished of those seeds; stop at the first failure."""
     runs.mkdir(parents=True, exist_ok=True)
     for row in rows:
-        for seed in row.seeds:
+        for seed in (seed for seed in row.seeds if seed in seeds):
             folder = run_folder(runs, row, seed)
             if folder.config_file.exists():
                 refuse_stale(folder, row, seed)
