@@ -159,7 +159,7 @@ def main() -> None:
         nargs="+",
         type=int,
         default=FIVE,
-        help="of those, the seeds to train",
+        help="their seeds to train",
     )
     flags = parser.parse_args()
     if flags.task != "write" and flags.data is None:
