@@ -1,4 +1,4 @@
-"""Train every row of docs/results.md, and write its table from what they measured.
+"""Train every row of docs/results.md and docs/tuning.md, and write their tables.
 
     python benchmarks/results.py train --data path/to/mnist --runs path/to/keep
     python benchmarks/results.py write --runs path/to/keep
@@ -23,11 +23,21 @@ from pathlib import Path
 from typing import Any
 
 from looks import blocks, origin
-from rows import FIVE, ROOT, ROW_OF, ROWS, Row, refuse_stale, run_folder, train
+from rows import (
+    FIVE,
+    ROOT,
+    ROW_OF,
+    ROWS,
+    SHORT,
+    TRIED,
+    Row,
+    refuse_stale,
+    run_folder,
+    train,
+)
 
-PAGE = ROOT / "docs" / "results.md"
+PAGES = ROOT / "docs"
 BEGIN, END = "<!-- the table: results.py write -->\n", "<!-- end of the table -->\n"
-
 
 # What the project set out to reach on the test set, with every seed.
 _AAE = {"mse": 0.035, "ratio": 1.25, "gap": 0.03, "knn": 0.86}
@@ -60,21 +70,25 @@ def numbers(runs: Path, row: Row) -> Iterator[dict[str, Any]]:
             continue
         refuse_stale(folder, row, seed)
         metrics = json.loads(folder.metrics_file.read_text())
-        log = folder.read_log()
-        watched = [
-            deviation
-            for line in log[len(log) // 10 :]
-            for deviation in line["validation"]["latent"]["std"]
-        ]
         yield {
             "mse": metrics["reconstruction_mse"],
             "ratio": metrics["latent"]["ratio"],
             "gap": metrics["latent"]["gap_fraction"],
             "knn": metrics["knn_accuracy"],
-            "std": [min(watched), max(watched)],
+            "std": deviations(folder.read_log()),
             "steps": metrics["steps"],
             "minutes": metrics["seconds"] / 60,
         }
+
+
+def deviations(log: Sequence[dict]) -> tuple[float, float]:
+    """Lowest and highest deviation of a code dimension after the first tenth."""
+    watched = [
+        deviation
+        for line in log[len(log) // 10 :]
+        for deviation in line["validation"]["latent"]["std"]
+    ]
+    return min(watched), max(watched)
 
 
 def table(runs: Path, rows: Sequence[Row]) -> str:
@@ -133,16 +147,43 @@ def targets(runs: Path, rows: Sequence[Row]) -> str:
     return "\n".join([*lines, ""])
 
 
+def tried(runs: Path, rows: Sequence[Row]) -> str:
+    """What was tried, as Markdown: the last line of each log, on held-out images."""
+    titles = " | ".join(title.removeprefix("test ") for title, _ in METRICS.values())
+    lines = [
+        f"| `python train.py --dataset path/to/mnist {SHORT.strip()} ...` | {titles} "
+        "| deviation of the codes |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        folder = run_folder(runs, row, 0)
+        if not folder.metrics_file.exists():
+            continue
+        refuse_stale(folder, row, 0)
+        log = folder.read_log()
+        low, high = deviations(log)
+        held_out = log[-1]["validation"]
+        latent = held_out["latent"]
+        lines.append(
+            f"| `{row.flags.removeprefix(SHORT)}` "
+            f"| {held_out['reconstruction_mse']:.4f} | {latent['ratio']:.2f} "
+            f"| {latent['gap_fraction']:.3f} | {held_out['knn_accuracy']:.3f} "
+            f"| {low:.2f} to {high:.2f} |"
+        )
+    return "\n".join([*lines, ""])
+
+
 def write(runs: Path) -> None:
-    """Put the tables between their marks on the page, and the pictures beside it."""
-    before, rest = PAGE.read_text().split(BEGIN)
-    _, after = rest.split(END)
-    tables = f"{table(runs, ROWS)}\nWhat was aimed at:\n\n{targets(runs, ROWS)}"
-    PAGE.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}")
+    """Put the tables between their marks on the pages, and the pictures beside them."""
+    results = f"{table(runs, ROWS)}\nWhat was aimed at:\n\n{targets(runs, ROWS)}"
+    for page, text in (("results.md", results), ("tuning.md", tried(runs, TRIED))):
+        before, rest = (PAGES / page).read_text().split(BEGIN)
+        _, after = rest.split(END)
+        (PAGES / page).write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
     for name, figure in PICTURES:
         made = run_folder(runs, ROW_OF[name], 0).path / "figures" / f"{figure}.png"
         if made.exists():
-            shutil.copyfile(made, PAGE.parent / "figures" / f"{name}-{figure}.png")
+            shutil.copyfile(made, PAGES / "figures" / f"{name}-{figure}.png")
 
 
 def main() -> None:

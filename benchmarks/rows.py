@@ -48,7 +48,33 @@ ROWS = (
     Row("guide", "--recipe guide --epochs 30"),
     Row("autoencoder", "--model autoencoder"),
 )
-ROW_OF = {row.name: row for row in ROWS}
+SHORT = "--steps 3600 --model "
+TRIED = tuple(
+    Row("-".join(["tried", *flags.replace("--", "").split()]), SHORT + flags, (0,))
+    for flags in (
+        "aae",
+        "aae --initializer normal",
+        "aae --initializer spread",
+        "aae --generator-epsilon 1e-8",
+        "aae --generator-epsilon 1e-3",
+        "aae --generator-beta1 0.5",
+        "aae --instance-noise 0",
+        "aae --instance-noise 0 --gradient-penalty 0.1",
+        "aae --discriminator-rate 1e-3",
+        "aae --standardize-codes False",
+        "aae --schedule constant",
+        "aae-joint",
+        "aae-joint --initializer lecun",
+        "aae-joint --reconstruction-weight 50 --reconstruction-weight-final 1",
+        "aae-joint --reconstruction-weight-final 1",
+        "aae-joint --instance-noise 0",
+        "aae-joint --input-noise 0",
+        "autoencoder",
+        "autoencoder --batch-size 200",
+    )
+)
+"""What was tried, a change of the recipe each, in a third of its length."""
+ROW_OF = {row.name: row for row in (*ROWS, *TRIED)}
 
 
 def run_folder(runs: Path, row: Row, seed: int) -> RunFolder:
