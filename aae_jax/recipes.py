@@ -78,20 +78,19 @@ _TUNED = replace(
     generator_rate=3e-4,
     # Near the size of a gradient's elements: far below it, noise moves the encoder as
     # much as a signal does; far above, this is gradient descent. See docs/tuning.md.
-    generator_epsilon=1e-4,
-    generator_final=0.05,
+    generator_epsilon=1e-5,
+    generator_final=0.03,
     instance_noise=0.2,
     input_noise=0.15,
     standardize_codes=True,
 )
-# Three phases with an Adam each ran away with instance noise in place of the penalty,
-# and drifted with noise on the images.
+# Three phases with an Adam each ran away where the first kinks were spread.
 _TUNED_AAE = replace(
     _TUNED,
+    initializer="lecun",
     reconstruction_final=0.01,
-    discriminator_final=0.3,
-    instance_noise=0.0,
-    gradient_penalty=0.1,
+    discriminator_rate=3e-4,
+    instance_noise=0.3,
     input_noise=0.0,
 )
 

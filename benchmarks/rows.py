@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aae_jax import Run
 from aae_jax.cli import training_request
+from aae_jax.phases import OPTIMIZERS, VARIANTS
 from aae_jax.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,14 +100,20 @@ def train(rows: Sequence[Row], seeds: Sequence[int], *, data: str, runs: Path) -
 
 
 def refuse_stale(folder: RunFolder, row: Row, seed: int) -> None:
-    """Refuse a run whose hyper-parameters are not today's."""
+    """Refuse a run whose hyper-parameters, of those it uses, are not today's."""
     record = folder.read_record()
     today = training_request(row.argv(seed)).config
     wanted = dataclasses.asdict(today) | dataclasses.asdict(today.hyperparameters)
     wanted |= {"steps": today.total_steps(record.n_train), "epochs": None}
     wanted |= {"prior_scale": today.scale, "dataset": record.config.dataset}
     stored = dataclasses.asdict(record.config)
-    names = [name for name in wanted if stored[name] != wanted[name]]
+    used = {phase.optimizer for phase in VARIANTS[today.model]}
+    unused = tuple(f"{group}_" for group in OPTIMIZERS if group not in used)
+    names = [
+        name
+        for name in wanted
+        if stored[name] != wanted[name] and not name.startswith(unused)
+    ]
     if record.n_train != MNIST_TRAIN:
         names.append("data set")
     if names:
