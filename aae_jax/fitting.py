@@ -17,6 +17,7 @@ from aae_jax.data import Dataset
 from aae_jax.errors import UserError
 from aae_jax.holdout import hold_out
 from aae_jax.host_loop import Plan, run_loop, save
+from aae_jax.loop import LoopState, make_loop, start
 from aae_jax.metrics import Measure, make_measure
 from aae_jax.networks import Params
 from aae_jax.options import RunOptions
@@ -29,7 +30,7 @@ from aae_jax.run_record import RunRecord
 from aae_jax.run_start import begin_or_check, claim_folder, describe, load_data, settle
 from aae_jax.signals import StopRequest
 from aae_jax.small_files import write_json
-from aae_jax.training import LoopState, make_loop, make_step, start
+from aae_jax.training import make_step
 
 WATCHED_CODES = 2_000
 """Held-out images that are measured after each epoch."""

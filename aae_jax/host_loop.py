@@ -16,12 +16,13 @@ import numpy as np
 
 from aae_jax.checkpoint import checkpoint_steps, save_checkpoint
 from aae_jax.errors import RunError
+from aae_jax.loop import NEVER, Loop, LoopState
 from aae_jax.metrics import Measure
 from aae_jax.phases import Batch, Model
 from aae_jax.reporting import Board, Reporter
 from aae_jax.run_folder import RunFolder
 from aae_jax.signals import Interrupted, StopRequest
-from aae_jax.training import NEVER, Loop, LoopState, StepInfo
+from aae_jax.training import StepInfo
 
 SECONDS_PER_CHUNK = 1.0
 SECONDS_BETWEEN_SAVES = 30.0

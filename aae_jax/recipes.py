@@ -76,8 +76,8 @@ _TUNED = replace(
     discriminator_final=0.1,
     # Of no use in aae-joint, which has no generator phase.
     generator_rate=3e-4,
-    # Near the size of a gradient's elements: far below it, noise moves the encoder as
-    # much as a signal does; far above, this is gradient descent. See docs/tuning.md.
+    # Below the size of a gradient's elements. Above it this is gradient descent, and
+    # the cloud of codes sloshes as a whole. See docs/tuning.md.
     generator_epsilon=1e-5,
     generator_final=0.03,
     instance_noise=0.2,

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from aae_jax.checkpoint import load_checkpoint
 from aae_jax.data.conversion import as_images, as_labels
 from aae_jax.errors import UserError
+from aae_jax.loop import start
 from aae_jax.metrics import make_measure
 from aae_jax.networks import Params
 from aae_jax.phases import Model, Phase, make_model
@@ -23,7 +24,6 @@ from aae_jax.reporting import say_on_stderr
 from aae_jax.run_folder import RunFolder, open_run
 from aae_jax.run_record import RunRecord
 from aae_jax.small_files import read_json
-from aae_jax.training import start
 
 _BATCH_ROWS, _BATCH_VALUES = 500, 2**24
 """A network is applied to so many rows, and values of their images, at a time."""

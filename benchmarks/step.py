@@ -25,7 +25,8 @@ from torch.nn import functional
 
 from aae_jax import Batch, Config
 from aae_jax.environment import usable_cores
-from aae_jax.training import make_loop, make_step, start
+from aae_jax.loop import make_loop, start
+from aae_jax.training import make_step
 
 N_IMAGES, BATCH, PRIOR_SCALE = 54_000, 100, 5.0
 

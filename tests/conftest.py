@@ -23,14 +23,9 @@ install_import_hook(
 
 from aae_jax.config import Config  # noqa: E402
 from aae_jax.data import Dataset  # noqa: E402
+from aae_jax.loop import LoopState  # noqa: E402
 from aae_jax.phases import Batch  # noqa: E402
-from aae_jax.training import (  # noqa: E402
-    LoopState,
-    StepInfo,
-    TrainState,
-    init,
-    make_update,
-)
+from aae_jax.training import StepInfo, TrainState, init, make_update  # noqa: E402
 
 # jax builds trees of anything (shapes, axes, flags) from these classes; what they hold
 # is checked by the functions that take it apart.

@@ -9,8 +9,8 @@ from checkpoint_states import files_of, leaf_bytes
 from scripts import STEPS, STEPS_PER_EPOCH, TINY, wait, wait_until
 
 from aae_jax.checkpoint import checkpoint_steps, load_checkpoint
+from aae_jax.loop import start
 from aae_jax.run_folder import RunFolder
-from aae_jax.training import start
 
 pytest_plugins = ["script_fixtures"]
 

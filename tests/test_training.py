@@ -1,12 +1,12 @@
-"""The step, the compiled loop, and that training is a pure function of its inputs."""
+"""The first state, the update of a phase, and the step."""
 
-import functools
 from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from states import assert_same_bits
 
 from aae_jax.errors import UserError
 from aae_jax.phases import (
@@ -14,91 +14,11 @@ from aae_jax.phases import (
     JOINT,
     RECONSTRUCTION,
     VARIANTS,
-    Batch,
     Phase,
 )
-from aae_jax.training import (
-    NEVER,
-    LoopState,
-    TrainState,
-    data_order,
-    init,
-    make_loop,
-    make_step,
-    make_update,
-    start,
-    take,
-)
+from aae_jax.training import TrainState, init, make_step, make_update
 
 SHAPE = (8, 8, 1)
-# 20 images a batch: 5 full batches an epoch, and 10 images left over.
-N_IMAGES, STEPS_PER_EPOCH = 110, 5
-
-
-def assert_same_bits(first, second):
-    assert jax.tree.structure(first) == jax.tree.structure(second)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(first):
-        other = functools.reduce(lambda tree, step: step_into(tree, step), path, second)
-        assert leaf.dtype == other.dtype
-        assert np.asarray(bare(leaf)).tobytes() == np.asarray(bare(other)).tobytes(), (
-            f"{jax.tree_util.keystr(path)} differs"
-        )
-
-
-def step_into(tree, step):
-    match step:
-        case jax.tree_util.GetAttrKey(name=name):
-            return getattr(tree, name)
-        case jax.tree_util.DictKey(key=key):
-            return tree[key]
-        case jax.tree_util.SequenceKey(idx=index):
-            return tree[index]
-
-
-def bare(leaf):
-    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    return jax.random.key_data(leaf) if is_key else leaf
-
-
-@pytest.fixture(scope="module")
-def data(tiny_dataset):
-    return Batch(jnp.asarray(tiny_dataset.x_train[:N_IMAGES]))
-
-
-@pytest.fixture(scope="module")
-def loop(tiny_config):
-    return make_loop(tiny_config, make_step(tiny_config))
-
-
-@pytest.fixture(scope="module")
-def begin(tiny_config):
-    """`begin(seed)`: what the loop starts from, a new copy to give away."""
-
-    @functools.cache
-    def first(seed):
-        return start(tiny_config, jax.random.key(seed), image_shape=SHAPE)
-
-    return lambda seed=0: jax.tree.map(jnp.copy, first(seed))
-
-
-@pytest.fixture(scope="module")
-def run(begin, loop, data):
-    """`run(ends, seed)`: the loop's state after calls that end at the given steps."""
-
-    def run(ends, seed=0):
-        carry = begin(seed)
-        for end in ends:
-            carry = loop(carry, data, np.int32(end))
-        return carry
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def single_step(tiny_config, data):
-    """The step on named rows of the data, outside the loop."""
-    step = make_step(tiny_config)
-    return jax.jit(lambda state, rows: step(state, take(data, rows)))
 
 
 @pytest.mark.parametrize("model", VARIANTS)
@@ -181,165 +101,6 @@ def test_a_phase_s_weight_follows_the_state_s_step(tiny_config, tiny_batch):
     assert norms[1] == pytest.approx(norms[0] / 2, rel=1e-3)
 
 
-def test_loop_equals_single_steps(single_step, run, begin):
-    """Across the end of an epoch, bit for bit."""
-    state = begin().state
-    for index in range(7):
-        epoch, position = divmod(index, STEPS_PER_EPOCH)
-        order = data_order(state.key, jnp.int32(epoch), N_IMAGES)
-        state, _ = single_step(state, order[20 * position : 20 * position + 20])
-    assert_same_bits(run([5, 7]).state, state)
-
-
-def test_where_calls_of_the_loop_end_changes_nothing(run):
-    whole = run([5, 10, 15])
-    assert_same_bits(run([1, 2, 5, 9, 10, 13, 14, 15]), whole)
-    assert whole.state.step == 15
-
-
-def test_loop_is_compiled_once(run, loop):
-    run([1, 5, 7, 10, 12])
-    run([4, 5], seed=1)
-    assert loop._cache_size() == 1
-
-
-def test_loop_gives_its_carry_away(begin, loop, data):
-    carry = begin()
-    before = jax.tree.leaves(carry.state.params)
-    loop(carry, data, np.int32(1))
-    assert all(leaf.is_deleted() for leaf in before)
-
-
-def test_the_seed_decides_every_bit(run):
-    first, again, other = run([5]), run([5]), run([5], seed=1)
-    assert_same_bits(first, again)
-    with pytest.raises(AssertionError, match="differs"):
-        assert_same_bits(first.state.params, other.state.params)
-
-
-def test_sums_are_those_of_the_steps(run, single_step, begin):
-    state = begin().state
-    order = data_order(state.key, jnp.int32(0), N_IMAGES)
-    infos = []
-    for position in range(3):
-        state, info = single_step(state, order[20 * position : 20 * position + 20])
-        infos.append(info)
-    sums = run([3]).sums
-    for field in ("losses", "gradient_norms"):
-        for name, total in getattr(sums, field).items():
-            terms = [float(getattr(info, field)[name]) for info in infos]
-            assert total == pytest.approx(sum(terms), rel=1e-6)
-            assert len(set(terms)) == 3
-
-
-def test_no_bad_step_is_never(run):
-    assert {int(step) for step in run([5]).first_bad.values()} == {int(NEVER)}
-
-
-def test_training_lowers_the_reconstruction_error(run):
-    sums = [
-        float(run(range(5, end + 1, 5)).sums.losses["reconstruction"])
-        for end in (5, 55, 60)
-    ]
-    first, last = sums[0] / 5, (sums[2] - sums[1]) / 5
-    assert last < 0.7 * first
-
-
-def watching_phase():
-    """A phase that moves nothing much and logs which rows it was given."""
-
-    def loss(params, batch, key, model):
-        rows = batch.y.astype(jnp.float32)
-        nothing = 0 * params["encoder"]["Dense_2"]["bias"].sum()
-        return nothing, {"rows": rows.sum(), "squares": (rows * rows).sum()}
-
-    return Phase("watching", loss, ("encoder",), "generator")
-
-
-def test_the_loop_takes_each_epoch_s_images_once_in_a_new_order(tiny_config, data):
-    phases = (watching_phase(),)
-    config = replace(tiny_config, schedule="constant")
-    labelled = Batch(data.x, jnp.arange(N_IMAGES))
-    key = jax.random.key(0)
-    step = make_step(config, phases=phases)
-    state = init(config, key, image_shape=SHAPE, phases=phases)
-    _, info = jax.eval_shape(step, state, take(labelled, jnp.arange(20)))
-    carry = LoopState(
-        state=state,
-        sums=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), info),
-        first_bad={"watching": jnp.array(NEVER)},
-    )
-    loop = make_loop(config, step)
-    orders = [np.asarray(data_order(key, jnp.int32(epoch), 110)) for epoch in (0, 1)]
-    seen = 0
-    for step in range(2 * STEPS_PER_EPOCH):
-        carry = loop(carry, labelled, np.int32(step + 1))
-        epoch, position = divmod(step, STEPS_PER_EPOCH)
-        rows = orders[epoch][20 * position : 20 * position + 20]
-        # Sums of 110 rows' squares are whole numbers that float32 holds exactly.
-        squares = int(carry.sums.losses["squares"])
-        assert squares - seen == (rows**2).sum()
-        seen = squares
-
-
-def test_data_order_is_a_permutation_of_key_and_epoch():
-    order = jax.jit(data_order, static_argnums=2)
-    orders = {
-        (seed, epoch): np.asarray(order(jax.random.key(seed), epoch, 110))
-        for seed in (0, 1)
-        for epoch in (0, 1, 7)
-    }
-    for rows in orders.values():
-        np.testing.assert_array_equal(np.sort(rows), range(110))
-    assert len({rows.tobytes() for rows in orders.values()}) == 6
-    np.testing.assert_array_equal(order(jax.random.key(1), 7, 110), orders[1, 7])
-
-
-def test_take_scales_bytes_to_the_unit_interval():
-    data = Batch(
-        jnp.array([0, 51, 255], jnp.uint8).reshape(3, 1, 1, 1), jnp.array([4, -1, 6])
-    )
-    batch = take(data, jnp.array([2, 1]))
-    assert batch.x.dtype == jnp.float32
-    np.testing.assert_allclose(batch.x.ravel(), [1.0, 0.2])
-    np.testing.assert_array_equal(batch.y, [6, -1])
-    assert take(Batch(data.x), jnp.array([0])).y is None
-
-
-def length_loss(params, batch, key, model):
-    z = model.networks.encode(params, batch.x)
-    length = (z * z).mean()
-    return length, {"length": length}
-
-
-def test_first_bad_names_the_phase_and_the_step(tiny_config, data):
-    """One white image poisons a phase; the next is ill at once, the first later."""
-
-    def poisoned_loss(params, batch, key, model):
-        loss, _ = length_loss(params, batch, key, model)
-        return jnp.where(batch.x.max() == 1, jnp.nan, 1.0) * loss, {}
-
-    phases = (
-        RECONSTRUCTION,
-        Phase("poison", poisoned_loss, ("encoder",), "generator"),
-        Phase("after", length_loss, ("encoder",), "generator"),
-    )
-    key, bad = jax.random.key(0), 2
-    row = data_order(key, jnp.int32(0), N_IMAGES)[20 * bad + 7]
-    white = Batch(data.x.at[row].set(255))
-    loop = make_loop(tiny_config, make_step(tiny_config, phases=phases))
-    carry = start(tiny_config, key, image_shape=SHAPE, phases=phases)
-    never = int(NEVER)
-    for end, expected in (
-        (bad, [never, never, never]),
-        (bad + 1, [never, bad, bad]),
-        (bad + 3, [bad + 1, bad, bad]),
-    ):
-        carry = loop(carry, white, np.int32(end))
-        names = ("reconstruction", "poison", "after")
-        assert [int(carry.first_bad[name]) for name in names] == expected
-
-
 def test_training_can_be_mapped_over_seeds(tiny_config, tiny_batch):
     """Training is a function of a key: init and step take many at once."""
     step = make_step(tiny_config)
@@ -383,6 +144,12 @@ def test_two_terms_of_one_name_are_refused(tiny_config, tiny_batch):
     state = init(tiny_config, jax.random.key(0), image_shape=SHAPE, phases=phases)
     with pytest.raises(UserError, match="two phases return a term named 'reconstruc"):
         make_step(tiny_config, phases=phases)(state, tiny_batch)
+
+
+def length_loss(params, batch, key, model):
+    z = model.networks.encode(params, batch.x)
+    length = (z * z).mean()
+    return length, {"length": length}
 
 
 def test_phases_from_python_take_the_place_of_the_variant_s(tiny_config, tiny_batch):

@@ -1,0 +1,111 @@
+"""The compiled loop: many steps in one call, on a data set that stays on the device."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from aae_jax.config import Config
+from aae_jax.phases import VARIANTS, Batch, Phase
+from aae_jax.priors import Prior
+from aae_jax.training import (
+    ORDER_STREAM,
+    StepInfo,
+    TrainState,
+    Update,
+    init,
+    make_step,
+)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class LoopState:
+    """What the compiled loop carries, and a checkpoint holds.
+
+    Attributes:
+      state: see there.
+      sums: the infos of the epoch's steps so far, added up.
+      first_bad: for each phase the first step whose gradient was not finite, int32;
+        `NEVER` where there was none.
+    """
+
+    state: TrainState
+    sums: StepInfo
+    first_bad: dict[str, Int[Array, ""]]
+
+
+NEVER = np.int32(2**31 - 1)
+Loop = Callable[[LoopState, Batch, np.int32], LoopState]
+
+
+def data_order(key: PRNGKeyArray, epoch: Array, n_images: int) -> Int[Array, " n"]:
+    """The order of the images in an epoch: a permutation of (run's key, epoch)."""
+    key = jax.random.fold_in(jax.random.fold_in(key, ORDER_STREAM), epoch)
+    return jax.random.permutation(key, n_images)
+
+
+def start(
+    config: Config,
+    key: PRNGKeyArray,
+    *,
+    image_shape: tuple[int, int, int],
+    prior: Prior | None = None,
+    phases: tuple[Phase, ...] | None = None,
+) -> LoopState:
+    """What the loop starts from: see `init` for the arguments."""
+    phases = phases or VARIANTS[config.model]
+    state = init(config, key, image_shape=image_shape, prior=prior, phases=phases)
+    image = jnp.zeros((config.batch_size, *image_shape), jnp.float32)
+    step = make_step(config, prior=prior, phases=phases)
+    _, info = jax.eval_shape(step, state, Batch(image))
+    return LoopState(
+        state=state,
+        sums=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), info),
+        first_bad={phase.name: jnp.array(NEVER) for phase in phases},
+    )
+
+
+def make_loop(config: Config, step: Update) -> Loop:
+    """Many steps in one compiled call: `loop(carry, data, until)`.
+
+    `data` is the whole training set as one `Batch`, x in uint8: batches are gathered
+    and scaled on the device. The loop runs until the state's step is `until`, which
+    must not lie beyond the end of the epoch. Where calls begin and end never changes a
+    number. `carry` is donated: use the returned one.
+    """
+
+    def loop(carry: LoopState, data: Batch, until: Array) -> LoopState:
+        n_images = data.x.shape[0]
+        steps_per_epoch = config.steps_per_epoch(n_images)
+        first_step = carry.state.step
+        epoch = first_step // steps_per_epoch
+        order = data_order(carry.state.key, epoch, n_images)
+
+        def body(index: Array, carry: LoopState) -> LoopState:
+            first = (index - epoch * steps_per_epoch) * config.batch_size
+            rows = jax.lax.dynamic_slice(order, (first,), (config.batch_size,))
+            state, info = step(carry.state, take(data, rows))
+            sums = jax.tree.map(jnp.add, carry.sums, info)
+            first_bad = {
+                name: jnp.where(jnp.isfinite(norm), NEVER, index)
+                for name, norm in info.gradient_norms.items()
+            }
+            return LoopState(
+                state, sums, jax.tree.map(jnp.minimum, carry.first_bad, first_bad)
+            )
+
+        return jax.lax.fori_loop(first_step, until, body, carry)
+
+    return jax.jit(loop, donate_argnums=0)
+
+
+def take(data: Batch, rows: Int[Array, " batch"]) -> Batch:
+    """The named rows of a data set in uint8, images scaled to [0, 1]."""
+    return Batch(
+        x=data.x[rows].astype(jnp.float32) / 255,
+        y=None if data.y is None else data.y[rows],
+    )
