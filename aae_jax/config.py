@@ -6,6 +6,7 @@ Nothing here imports jax: the command line is validated before anything slow sta
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any
 
 from aae_jax.checks import check_name, check_number, check_sizes
@@ -53,6 +54,15 @@ _ADDED: dict[str, Any] = {
 """Hyper-parameters that the first runs did not have, at the value of no effect."""
 _REQUIRED = ("z_dim", "batch_size", "seed", "prior_shape")
 _WHOLE = ("z_dim", "epochs", "steps", "batch_size", "seed")
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's, which can be stored; lists as tuples."""
+    if isinstance(value, list | tuple):
+        return tuple(_plain(each) for each in value)
+    if isinstance(value, Number) and hasattr(value, "item"):
+        return value.item()
+    return value
 
 
 @dataclass(frozen=True)
@@ -140,6 +150,9 @@ class Config:
     """Whether the discriminator sees (code - prior mean) / prior deviation."""
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = _plain(getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
         check_name("model", self.model, MODELS)
         check_name("recipe", self.recipe, RECIPES)
         check_name("prior", self.prior, PRIOR_SCALES, shown=PRIORS)

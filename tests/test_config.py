@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
 
 from aae_jax.config import PRIORS, Config, resumed
@@ -294,3 +295,11 @@ def test_resuming_compares_epochs_through_steps():
 def test_the_data_of_a_resumed_run_may_have_moved():
     moved = resumed(STORED, {"dataset": "there"}, n_train=100)
     assert moved == dataclasses.replace(STORED, dataset="there")
+
+
+def test_numbers_of_numpy_and_lists_are_taken_as_plain_ones():
+    config = Config(
+        seed=np.int64(3), hidden=[np.int32(64), 8], prior_scale=np.float64(1)
+    )
+    assert config == Config(seed=3, hidden=(64, 8), prior_scale=1.0)
+    assert [type(each) for each in (config.seed, *config.hidden)] == [int] * 3
