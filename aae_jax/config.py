@@ -57,12 +57,15 @@ _WHOLE = ("z_dim", "epochs", "steps", "batch_size", "seed")
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's numbers as Python's, which can be stored; lists as tuples."""
+    """NumPy's number as Python's, which can be stored; a list as a tuple."""
     if isinstance(value, list | tuple):
-        return tuple(_plain(each) for each in value)
-    if isinstance(value, Number) and hasattr(value, "item"):
-        return value.item()
-    return value
+        return tuple(map(_plain_number, value))
+    return _plain_number(value)
+
+
+def _plain_number(value: Any) -> Any:
+    is_numpys = isinstance(value, Number) and hasattr(value, "item")
+    return value.item() if is_numpys else value
 
 
 @dataclass(frozen=True)
@@ -248,11 +251,7 @@ class Config:
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise UserError(f"a stored config has fields unknown to us: {unknown}")
-        fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        return cls(**(_ADDED | fields))
+        return cls(**(_ADDED | dict(values)))
 
 
 def resumed(stored: Config, given: Mapping[str, Any], *, n_train: int) -> Config:
