@@ -59,9 +59,12 @@ TRIED = tuple(
         "aae --generator-epsilon 1e-8",
         "aae --generator-epsilon 1e-3",
         "aae --generator-beta1 0.5",
+        "aae --generator-final 0.1",
         "aae --instance-noise 0",
         "aae --instance-noise 0 --gradient-penalty 0.1",
         "aae --discriminator-rate 1e-3",
+        "aae --input-noise 0",
+        "aae --reconstruction-beta2 0.999",
         "aae --standardize-codes False",
         "aae --schedule constant",
         "aae-joint",
@@ -70,7 +73,10 @@ TRIED = tuple(
         "aae-joint --reconstruction-weight-final 1",
         "aae-joint --instance-noise 0",
         "aae-joint --input-noise 0",
+        "aae-joint --reconstruction-beta2 0.999",
         "autoencoder",
+        "autoencoder --initializer lecun",
+        "autoencoder --reconstruction-beta2 0.999",
         "autoencoder --batch-size 200",
     )
 )
