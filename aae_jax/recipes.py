@@ -85,19 +85,18 @@ _TUNED = replace(
     # Below the size of a gradient's elements. Above it this is gradient descent, and
     # the cloud of codes sloshes as a whole. See docs/tuning.md.
     generator_epsilon=1e-5,
-    generator_final=0.03,
+    generator_final=0.01,
     instance_noise=0.2,
     input_noise=0.15,
     standardize_codes=True,
 )
-# Three phases with an Adam each ran away where the first kinks were spread.
+# Three phases with an Adam each run away where the first kinks are spread.
 _TUNED_AAE = replace(
     _TUNED,
     initializer="lecun",
     reconstruction_final=0.01,
     discriminator_rate=3e-4,
     instance_noise=0.3,
-    input_noise=0.0,
 )
 
 RECIPES: Mapping[str, Mapping[str, Hyperparameters]] = {
