@@ -248,7 +248,7 @@ def test_a_short_training_on_digits_brings_codes_and_prior_together(tmp_path):
         x_test=digits.x_test[::4],
         y_test=digits.y_test[::4],
     )
-    config = Config(hidden=(128, 128), steps=800, batch_size=50)
+    config = Config(hidden=(128, 128), steps=1200, batch_size=50)
     run = fit(config, dataset=dataset, options=quiet(tmp_path / "run"))
     log = run.folder.read_log()
     first, last = log[0], log[-1]
