@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from rows import ROOT, ROW_OF, load
+from rows import ROOT, ROW_OF, finished_seeds, load
 
 from aae_jax import load_dataset
 from aae_jax.metrics import latent_match, make_reference
@@ -15,7 +15,7 @@ def origin(data: str, runs: Path) -> None:
     images = load_dataset(data).x_test.reshape(-1, 28 * 28) / np.float32(255)
     decoded = []
     for name in ("autoencoder", "aae"):
-        for seed in ROW_OF[name].seeds[:3]:
+        for seed in finished_seeds(runs, ROW_OF[name])[:3]:
             run = load(runs, name, seed)
             x_hat = run.decode(np.zeros((1, 2), np.float32)).reshape(-1)
             nearest = np.square(images - x_hat).mean(axis=1).min()

@@ -31,6 +31,7 @@ from rows import (
     SHORT,
     TRIED,
     Row,
+    finished_seeds,
     refuse_stale,
     run_folder,
     train,
@@ -64,10 +65,8 @@ PICTURES = (("aae", "grid"), ("aae", "latent"))
 
 def numbers(runs: Path, row: Row) -> Iterator[dict[str, Any]]:
     """What each finished seed of a row measured on the test set."""
-    for seed in row.seeds:
+    for seed in finished_seeds(runs, row):
         folder = run_folder(runs, row, seed)
-        if not folder.metrics_file.exists():
-            continue
         refuse_stale(folder, row, seed)
         metrics = json.loads(folder.metrics_file.read_text())
         yield {
@@ -156,9 +155,9 @@ def tried(runs: Path, rows: Sequence[Row]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for row in rows:
-        folder = run_folder(runs, row, 0)
-        if not folder.metrics_file.exists():
+        if not finished_seeds(runs, row):
             continue
+        folder = run_folder(runs, row, 0)
         refuse_stale(folder, row, 0)
         log = folder.read_log()
         low, high = deviations(log)

@@ -89,6 +89,13 @@ def run_folder(runs: Path, row: Row, seed: int) -> RunFolder:
     return RunFolder(runs / f"{row.name}-seed{seed}")
 
 
+def finished_seeds(runs: Path, row: Row) -> list[int]:
+    """Those seeds of a row whose trainings have ended."""
+    return [
+        seed for seed in row.seeds if run_folder(runs, row, seed).metrics_file.exists()
+    ]
+
+
 def train(rows: Sequence[Row], seeds: Sequence[int], *, data: str, runs: Path) -> None:
     """Run what is not finished of those seeds; stop at the first failure."""
     runs.mkdir(parents=True, exist_ok=True)
