@@ -38,7 +38,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "prior_scale": (1e-3, 1e3),
     "prior_shape": (0.1, 1e3),
     **{f"{adam}_rate": (0, 10) for adam in _ADAMS},
-    **{f"{adam}_beta{n}": (0, 0.9999) for adam in _ADAMS for n in (1, 2)},
+    **{f"{adam}_beta1": (0, 0.9999) for adam in _ADAMS},
     **{f"{adam}_epsilon": (1e-12, 1) for adam in _ADAMS},
     **{f"{adam}_final": (0, 1) for adam in _ADAMS},
     "reconstruction_weight": (0, 1e6),
@@ -48,7 +48,6 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "input_noise": (0, 10),
 }
 _ADDED: dict[str, Any] = {
-    **{f"{adam}_beta2": 0.999 for adam in _ADAMS},
     "reconstruction_weight_final": 1.0,
     "instance_noise": 0.0,
 }
@@ -118,8 +117,6 @@ class Config:
     """Adam's rate where encoder and decoder learn to reconstruct."""
     reconstruction_beta1: float | None = None
     """Adam's beta1 there."""
-    reconstruction_beta2: float | None = None
-    """Adam's beta2 there."""
     reconstruction_epsilon: float | None = None
     """Adam's epsilon there."""
     reconstruction_final: float | None = None
@@ -132,8 +129,6 @@ class Config:
     """Adam's rate of the discriminator."""
     discriminator_beta1: float | None = None
     """Adam's beta1 there."""
-    discriminator_beta2: float | None = None
-    """Adam's beta2 there."""
     discriminator_epsilon: float | None = None
     """Adam's epsilon there."""
     discriminator_final: float | None = None
@@ -142,8 +137,6 @@ class Config:
     """Adam's rate where the encoder learns to fool the discriminator."""
     generator_beta1: float | None = None
     """Adam's beta1 there."""
-    generator_beta2: float | None = None
-    """Adam's beta2 there."""
     generator_epsilon: float | None = None
     """Adam's epsilon there."""
     generator_final: float | None = None

@@ -15,12 +15,11 @@ def make_optimizer(config: Config, phase: Phase) -> optax.GradientTransformation
     Raises:
       UserError: see `make_schedule`.
     """
-    rate, beta1, beta2, epsilon, final = (
+    rate, beta1, epsilon, final = (
         getattr(config.hyperparameters, f"{phase.optimizer}_{setting}")
-        for setting in ("rate", "beta1", "beta2", "epsilon", "final")
+        for setting in ("rate", "beta1", "epsilon", "final")
     )
-    schedule = make_schedule(config, rate, final=final)
-    adam = optax.adam(schedule, b1=beta1, b2=beta2, eps=epsilon)
+    adam = optax.adam(make_schedule(config, rate, final=final), b1=beta1, eps=epsilon)
 
     def label(params: dict) -> dict:
         return {name: "train" if name in phase.moves else "freeze" for name in params}

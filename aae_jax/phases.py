@@ -90,7 +90,7 @@ class Phase:
       loss: `loss(params, batch, key, model) -> (scalar, terms)`; the scalar is
         differentiated, the terms are logged.
       moves: names of the subsets that this phase changes.
-      optimizer: whose rate, betas and epsilon it uses: reconstruction, discriminator
+      optimizer: whose rate, beta1 and epsilon it uses: reconstruction, discriminator
         or generator.
     """
 

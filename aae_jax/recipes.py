@@ -21,19 +21,16 @@ class Hyperparameters:
     schedule: str
     reconstruction_rate: float
     reconstruction_beta1: float
-    reconstruction_beta2: float
     reconstruction_epsilon: float
     reconstruction_final: float
     reconstruction_weight: float
     reconstruction_weight_final: float
     discriminator_rate: float
     discriminator_beta1: float
-    discriminator_beta2: float
     discriminator_epsilon: float
     discriminator_final: float
     generator_rate: float
     generator_beta1: float
-    generator_beta2: float
     generator_epsilon: float
     generator_final: float
     instance_noise: float
@@ -49,19 +46,16 @@ _GUIDE = Hyperparameters(
     schedule="constant",
     reconstruction_rate=1e-3,
     reconstruction_beta1=0.9,
-    reconstruction_beta2=0.999,
     reconstruction_epsilon=1e-8,
     reconstruction_final=1.0,
     reconstruction_weight=1.0,
     reconstruction_weight_final=1.0,
     discriminator_rate=1e-3,
     discriminator_beta1=0.9,
-    discriminator_beta2=0.999,
     discriminator_epsilon=1e-8,
     discriminator_final=1.0,
     generator_rate=1e-3,
     generator_beta1=0.9,
-    generator_beta2=0.999,
     generator_epsilon=1e-8,
     generator_final=1.0,
     instance_noise=0.0,

@@ -64,7 +64,6 @@ TRIED = tuple(
         "aae --instance-noise 0 --gradient-penalty 0.1",
         "aae --discriminator-rate 1e-3",
         "aae --input-noise 0",
-        "aae --reconstruction-beta2 0.999",
         "aae --standardize-codes False",
         "aae --schedule constant",
         "aae-joint",
@@ -73,10 +72,8 @@ TRIED = tuple(
         "aae-joint --reconstruction-weight-final 1",
         "aae-joint --instance-noise 0",
         "aae-joint --input-noise 0",
-        "aae-joint --reconstruction-beta2 0.999",
         "autoencoder",
         "autoencoder --initializer lecun",
-        "autoencoder --reconstruction-beta2 0.999",
         "autoencoder --batch-size 200",
     )
 )

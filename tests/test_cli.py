@@ -161,7 +161,6 @@ def test_every_flag_of_train_reaches_its_field(place):
         "--hidden 3 4 5 --seed 6 --initializer lecun --schedule constant "
         "--reconstruction-rate 0.1 --discriminator-rate 0.2 --generator-rate 0.3 "
         "--reconstruction-beta1 0.4 --discriminator-beta1 0.5 --generator-beta1 0.6 "
-        "--reconstruction-beta2 0.7 --discriminator-beta2 0.8 --generator-beta2 0.9 "
         "--reconstruction-epsilon 0.01 --discriminator-epsilon 0.02 "
         "--generator-epsilon 0.03 --reconstruction-final 0.04 "
         "--discriminator-final 0.05 --generator-final 0.06 "

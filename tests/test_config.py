@@ -13,11 +13,7 @@ from aae_jax.recipes import MODELS, RECIPES
 
 NAN, INFINITY = math.nan, math.inf
 RATES = ("reconstruction_rate", "discriminator_rate", "generator_rate")
-BETAS = tuple(
-    f"{adam}_beta{n}"
-    for adam in ("reconstruction", "discriminator", "generator")
-    for n in (1, 2)
-)
+BETAS = ("reconstruction_beta1", "discriminator_beta1", "generator_beta1")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +171,7 @@ def test_recipe_guide_is_the_published_one():
         assert (hyper.initializer, hyper.schedule) == ("normal", "constant")
         rates = {getattr(hyper, rate) for rate in RATES}
         betas = {getattr(hyper, beta) for beta in BETAS}
-        assert (rates, betas) == ({1e-3}, {0.9, 0.999})
+        assert (rates, betas) == ({1e-3}, {0.9})
         assert hyper.generator_epsilon == 1e-8
         noises = (hyper.input_noise, hyper.instance_noise)
         assert (hyper.gradient_penalty, *noises) == (0, 0, 0)
