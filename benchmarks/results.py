@@ -148,6 +148,8 @@ def targets(runs: Path, rows: Sequence[Row]) -> str:
 
 def tried(runs: Path, rows: Sequence[Row]) -> str:
     """What was tried, as Markdown: the last line of each log, on held-out images."""
+    if not any(finished_seeds(runs, row) for row in rows):
+        return "None of these trainings has been run since the recipes last changed.\n"
     titles = " | ".join(title.removeprefix("test ") for title, _ in METRICS.values())
     lines = [
         f"| `python train.py --dataset path/to/mnist {SHORT.strip()} ...` | {titles} "
