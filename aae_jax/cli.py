@@ -15,7 +15,7 @@ from typing import Any
 import tyro
 
 from aae_jax.checks import nearest
-from aae_jax.config import Config, resumed
+from aae_jax.config import Config
 from aae_jax.data import check_dataset_name
 from aae_jax.errors import RunError, UserError
 from aae_jax.flags import given_fields, parse
@@ -122,7 +122,7 @@ def training_request(argv: Sequence[str]) -> TrainingRequest:
     stored = folder.read_record()
     _refuse_made_in_python(folder, stored, "fit(config, options=..., ")
     typed = {name: values[name] for name in values if name in given_fields(argv)}
-    config = resumed(stored.config, typed, n_train=stored.n_train)
+    config = stored.resumed(typed)
     if folder.metrics_file.exists():
         return TrainingRequest(config, options, finished=folder)
     check_dataset_name(config.dataset, data_dir=options.data_dir)

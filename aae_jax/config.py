@@ -6,7 +6,6 @@ Nothing here imports jax: the command line is validated before anything slow sta
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Number
 from typing import Any
 
 from aae_jax.checks import check_name, check_number, check_sizes
@@ -64,8 +63,7 @@ def _plain(value: Any) -> Any:
 
 
 def _plain_number(value: Any) -> Any:
-    is_numpys = isinstance(value, Number) and hasattr(value, "item")
-    return value.item() if is_numpys else value
+    return value.item() if getattr(value, "shape", None) == () else value
 
 
 @dataclass(frozen=True)
@@ -252,33 +250,3 @@ class Config:
         if unknown := sorted(set(values) - known):
             raise UserError(f"a stored config has fields unknown to us: {unknown}")
         return cls(**(_ADDED | dict(values)))
-
-
-def resumed(stored: Config, given: Mapping[str, Any], *, n_train: int) -> Config:
-    """The config to go on with: the stored one, unless a given flag contradicts it.
-
-    Args:
-      stored: of the run, its length in steps.
-      given: what was asked for explicitly, by field. `dataset` may differ: the data
-        may have moved, and are compared by their fingerprint.
-      n_train: images of an epoch, for a length given in epochs.
-
-    Raises:
-      UserError: fields differ; both values of each are named.
-    """
-    given = dict(given)
-    if given.get("epochs") is not None:
-        length = dataclasses.replace(stored, epochs=given.pop("epochs"), steps=None)
-        given["steps"] = length.total_steps(n_train)
-    differing = [
-        f"{name} is {there!r} in the run and {here!r} now"
-        for name, here in given.items()
-        if (there := getattr(stored, name)) != here and name != "dataset"
-    ]
-    if differing:
-        raise UserError(
-            f"a run is resumed with the config it began with: {'; '.join(differing)}; "
-            "leave those flags out, or start a new run, with this one's weights by "
-            "--init-from"
-        )
-    return dataclasses.replace(stored, dataset=given.get("dataset", stored.dataset))

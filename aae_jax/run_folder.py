@@ -150,10 +150,15 @@ class RunFolder:
             entry.name.endswith(leftovers) for entry in self.path.iterdir()
         ):
             return
+        if self.config_file.exists():
+            raise UserError(
+                f"{self.path} holds a run, which is never overwritten; go on with it "
+                "by --resume, or choose another --run-dir"
+            )
         if self.path.exists():
             raise UserError(
-                f"run folder {self.path} exists, and a run is never overwritten; go on "
-                "with it by --resume, or choose another --run-dir"
+                f"{self.path} holds no run, and is never overwritten; choose another "
+                "--run-dir"
             )
 
     def make(self) -> None:

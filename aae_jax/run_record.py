@@ -1,10 +1,12 @@
 """What config.json says of a run. No jax is imported here."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from aae_jax.config import Config
+from aae_jax.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,33 @@ class RunRecord:
         ):
             raise ValueError("a value has the wrong type")
         return record
+
+    def resumed(self, given: Mapping[str, Any]) -> Config:
+        """The config to go on with: the stored one, unless a flag contradicts it.
+
+        Args:
+          given: what was asked for explicitly, by field. `dataset` may differ: the data
+            may have moved, and are compared by their fingerprint.
+
+        Raises:
+          UserError: fields differ; both values of each are named.
+        """
+        given, stored = dict(given), self.config
+        if given.get("epochs") is not None:
+            length = dataclasses.replace(stored, epochs=given.pop("epochs"), steps=None)
+            given["steps"] = length.total_steps(self.n_train)
+        differing = [
+            f"{name} is {there!r} in the run and {here!r} now"
+            for name, here in given.items()
+            if (there := getattr(stored, name)) != here and name != "dataset"
+        ]
+        if differing:
+            raise UserError(
+                "a run is resumed with the config it began with: "
+                f"{'; '.join(differing)}; leave those flags out, or start a new run, "
+                "with this one's weights by --init-from"
+            )
+        return dataclasses.replace(stored, dataset=given.get("dataset", stored.dataset))
 
 
 def is_count(value: Any) -> bool:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from aae_jax import environment
-from aae_jax.config import Config, resumed
+from aae_jax.config import Config
 from aae_jax.data import Dataset, load_dataset, resolve
 from aae_jax.errors import UserError
 from aae_jax.holdout import split_sizes
@@ -144,8 +144,7 @@ def begin_or_check(
         folder.write_record(record)
         return record
     stored = folder.read_record()
-    given = dataclasses.asdict(record.config) | {"epochs": None}
-    resumed(stored.config, given, n_train=stored.n_train)
+    stored.resumed(dataclasses.asdict(record.config) | {"epochs": None})
     if stored.dataset["fingerprint"] != record.dataset["fingerprint"]:
         raise UserError(
             f"the images are not those that {folder.path} was trained on "

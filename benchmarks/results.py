@@ -182,7 +182,7 @@ def write(runs: Path) -> None:
         _, after = rest.split(END)
         (PAGES / page).write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
     for name, figure in PICTURES:
-        made = run_folder(runs, ROW_OF[name], 0).path / "figures" / f"{figure}.png"
+        made = run_folder(runs, ROW_OF[name], 0).figures / f"{figure}.png"
         if made.exists():
             shutil.copyfile(made, PAGES / "figures" / f"{name}-{figure}.png")
 
@@ -197,11 +197,7 @@ def main() -> None:
         "--only", nargs="+", choices=ROW_OF, default=ROW_OF, help="rows to train"
     )
     parser.add_argument(
-        "--seeds",
-        nargs="+",
-        type=int,
-        default=FIVE,
-        help="their seeds to train",
+        "--seeds", nargs="+", type=int, default=FIVE, help="their seeds to train"
     )
     flags = parser.parse_args()
     if flags.task != "write" and flags.data is None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from aae_jax.config import PRIORS, Config, resumed
+from aae_jax.config import PRIORS, Config
 from aae_jax.errors import UserError
 from aae_jax.recipes import MODELS, RECIPES
 
@@ -266,40 +266,10 @@ def test_a_run_from_before_a_hyperparameter_was_added_stays_without_it():
     assert (hyper.instance_noise, hyper.reconstruction_weight_final) == (0, 1)
 
 
-STORED = Config(steps=30, batch_size=10, seed=4, dataset="here")
-
-
-def test_resuming_with_the_same_values_changes_nothing():
-    assert resumed(STORED, {}, n_train=100) == STORED
-    same = {"steps": 30, "seed": 4, "dataset": "here", "epochs": None}
-    assert resumed(STORED, same, n_train=100) == STORED
-
-
-def test_resuming_with_other_values_names_each_of_them():
-    with pytest.raises(UserError) as caught:
-        resumed(STORED, {"seed": 5, "z_dim": 2, "prior": "gamma"}, n_train=100)
-    message = str(caught.value)
-    assert "seed is 4 in the run and 5 now" in message
-    assert "prior is 'normal' in the run and 'gamma' now" in message
-    assert "z_dim" not in message
-
-
-def test_resuming_compares_epochs_through_steps():
-    assert resumed(STORED, {"epochs": 3}, n_train=109) == STORED
-    with pytest.raises(UserError, match="steps is 30 in the run and 40 now"):
-        resumed(STORED, {"epochs": 4}, n_train=109)
-    with pytest.raises(UserError, match="steps is 30 in the run and 33 now"):
-        resumed(STORED, {"epochs": 3}, n_train=110)
-
-
-def test_the_data_of_a_resumed_run_may_have_moved():
-    moved = resumed(STORED, {"dataset": "there"}, n_train=100)
-    assert moved == dataclasses.replace(STORED, dataset="there")
-
-
 def test_numbers_of_numpy_and_lists_are_taken_as_plain_ones():
     config = Config(
-        seed=np.int64(3), hidden=[np.int32(64), 8], prior_scale=np.float64(1)
+        seed=np.int64(3), hidden=[np.int32(64), 8], standardize_codes=np.bool_(True)
     )
-    assert config == Config(seed=3, hidden=(64, 8), prior_scale=1.0)
+    assert config == Config(seed=3, hidden=(64, 8), standardize_codes=True)
+    assert json.loads(json.dumps(dataclasses.asdict(config)))["seed"] == 3
     assert [type(each) for each in (config.seed, *config.hidden)] == [int] * 3

@@ -263,8 +263,11 @@ def test_a_folder_that_holds_something_is_no_place_for_a_new_run(tmp_path):
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(UserError, match="never overwritten"):
         RunFolder(tmp_path).refuse_content()
-    with pytest.raises(UserError, match="never overwritten"):
+    with pytest.raises(UserError, match="never overwritten; choose another --run-dir"):
         RunFolder(tmp_path / "thesis.txt").refuse_content()
+    (tmp_path / "config.json").touch()
+    with pytest.raises(UserError, match="never overwritten; go on with it by --resume"):
+        RunFolder(tmp_path).refuse_content()
     with pytest.raises(UserError, match="cannot be made"):
         RunFolder(tmp_path / "thesis.txt" / "run").make()
 
