@@ -10,7 +10,7 @@ def main() -> None:
     options = evaluation_request(sys.argv[1:])
 
     from aae_jax.evaluation import evaluate  # imports jax, which takes seconds
-    from aae_jax.reporting import say_on_stderr
+    from aae_jax.messages import say_on_stderr
     from aae_jax.run import Run
 
     run = Run.load(options.run_dir, say=say_on_stderr)

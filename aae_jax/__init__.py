@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from aae_jax.phases import VARIANTS, Batch, Phase
     from aae_jax.priors import Prior, make_prior
     from aae_jax.run import Run
+    from aae_jax.signals import Interrupted
     from aae_jax.training import StepInfo, TrainState, init, make_step, make_update
 
 _MODULES = {
     "Batch": "phases",
     "Config": "config",
     "Dataset": "data",
+    "Interrupted": "signals",
     "Phase": "phases",
     "Prior": "priors",
     "Run": "run",
@@ -43,6 +45,7 @@ __all__ = [
     "Batch",
     "Config",
     "Dataset",
+    "Interrupted",
     "Phase",
     "Prior",
     "Run",

@@ -7,6 +7,7 @@ seals it.
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -61,7 +62,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def probe_space(folder: Path, size: int) -> None:
-    """Write and remove as many bytes as a checkpoint of `size` bytes will need.
+    """Claim and give back as many bytes as a checkpoint of `size` bytes will need.
 
     A full disk so fails here, in one plain error, and not in many threads of Orbax.
 
@@ -70,7 +71,12 @@ def probe_space(folder: Path, size: int) -> None:
     """
     probe = folder / "00000000.deleting"
     probe.mkdir()
-    (probe / "space").write_bytes(bytes(size + 2**20))
+    n_bytes = size + 2**20
+    with (probe / "space").open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, n_bytes)
+        else:  # macOS has none
+            file.write(bytes(n_bytes))
     shutil.rmtree(probe)
 
 

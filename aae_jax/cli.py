@@ -19,13 +19,13 @@ from aae_jax.config import Config
 from aae_jax.data import check_dataset_name
 from aae_jax.errors import RunError, UserError
 from aae_jax.flags import given_fields, parse
-from aae_jax.options import EvaluationOptions, RunOptions, limit_in_bytes
+from aae_jax.options import SPLITS, EvaluationOptions, RunOptions, limit_in_bytes
+from aae_jax.recipes import MODELS, UNREAD
 from aae_jax.run_folder import RunFolder, newest_run, open_run
 from aae_jax.run_record import RunRecord
 from aae_jax.signals import Interrupted
 
 MAX_SAMPLES = 1_000_000
-SPLITS = ("test", "validation", "train")
 
 
 class _ConfigFlags(Config):
@@ -109,6 +109,7 @@ def training_request(argv: Sequence[str]) -> TrainingRequest:
     limit_in_bytes(options.memory_limit)
     if config.prior == "custom":
         raise UserError("prior='custom' is for Python; choose a named --prior here")
+    _refuse_unread(config, given_fields(argv))
     if options.init_from is not None:
         open_run(options.init_from)
     if options.resume and options.run_dir is None:
@@ -211,6 +212,26 @@ def _check_output(out: Path | None, task: str) -> None:
         raise UserError(f"{out} exists and is not overwritten; choose another --out")
     if not out.absolute().parent.is_dir():
         raise UserError(f"the folder of {out} does not exist; make it first")
+
+
+def _refuse_unread(config: Config, given: set[str]) -> None:
+    """Refuse flags that would change nothing: somebody believes that they do."""
+    for name in UNREAD[config.model]:
+        if name in given:
+            flag = name.replace("_", "-")
+            raise UserError(
+                f"--{flag} does nothing with --model {config.model}; leave it out, or "
+                f"choose a model that reads it out of {', '.join(_readers(name))}"
+            )
+    if "prior_shape" in given and config.prior != "gamma":
+        raise UserError(
+            f"--prior-shape does nothing with --prior {config.prior}; leave it out, or "
+            "add --prior gamma"
+        )
+
+
+def _readers(name: str) -> list[str]:
+    return [model for model in MODELS if name not in UNREAD[model]]
 
 
 def _refuse_made_in_python(folder: RunFolder, record: RunRecord, call: str) -> None:

@@ -46,11 +46,6 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "gradient_penalty": (0, 1e3),
     "input_noise": (0, 10),
 }
-_ADDED: dict[str, Any] = {
-    "reconstruction_weight_final": 1.0,
-    "instance_noise": 0.0,
-}
-"""Hyper-parameters that the first runs did not have, at the value of no effect."""
 _REQUIRED = ("z_dim", "batch_size", "seed", "prior_shape")
 _WHOLE = ("z_dim", "epochs", "steps", "batch_size", "seed")
 
@@ -238,15 +233,17 @@ class Config:
     def from_json(cls, values: Mapping[str, Any]) -> "Config":
         """The Config that `dataclasses.asdict` and JSON made of one.
 
-        A field that is missing takes the value under which old runs mean what they
-        meant: that of `_ADDED`, or else its default.
+        Every field must be there: a default of today need not be that of the day on
+        which the run began.
 
         Raises:
-          UserError: an unknown field, or a value that Config refuses.
+          UserError: a field is unknown or missing, or Config refuses its value.
         """
         if not isinstance(values, Mapping):
             raise UserError(f"a stored config is no table of fields: {values!r}")
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise UserError(f"a stored config has fields unknown to us: {unknown}")
-        return cls(**(_ADDED | dict(values)))
+        if missing := sorted(known - set(values)):
+            raise UserError(f"a stored config lacks the fields {missing}")
+        return cls(**values)

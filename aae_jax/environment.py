@@ -9,7 +9,7 @@ from typing import Any
 PACKAGES = ("aae-jax", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
-def describe() -> dict[str, Any]:
+def this_environment() -> dict[str, Any]:
     """Versions, platform, devices, cores this process may use, flags of XLA."""
     import jax
 

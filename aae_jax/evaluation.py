@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,12 @@ from aae_jax.data import Dataset, load_codes, load_dataset, load_images
 from aae_jax.data.files import check_memory, default_memory_limit
 from aae_jax.errors import UserError
 from aae_jax.holdout import hold_out
-from aae_jax.options import PICTURE_NAMES, EvaluationOptions, limit_in_bytes
+from aae_jax.messages import Say
+from aae_jax.options import PICTURE_NAMES, SPLITS, EvaluationOptions, limit_in_bytes
 from aae_jax.run import Run
 from aae_jax.small_files import write_file
 
 Images = tuple[NDArray[np.uint8], NDArray[np.int32] | None]
-Say = Callable[[str], None]
 
 
 def evaluate(run: Run, options: EvaluationOptions, *, say: Say) -> None:
@@ -90,7 +89,7 @@ def named_images(
     """
     limit = limit_in_bytes(options.memory_limit)
     config = run.record.config
-    if name not in ("test", "validation", "train"):
+    if name not in SPLITS:
         return load_images(
             name, memory_limit=limit, image_size=config.image_size, say=say
         )
@@ -111,13 +110,13 @@ def named_images(
         ) from error
     if dataset.fingerprint() != run.record.dataset.get("fingerprint"):
         say("note: these are not the images that the run was trained on")
-    return _split(dataset, name, seed=config.seed)
+    return _split(dataset, name)
 
 
-def _split(dataset: Dataset, name: str, *, seed: int) -> Images:
+def _split(dataset: Dataset, name: str) -> Images:
     if name == "test":
         return dataset.x_test, dataset.y_test
-    train_rows, held_out_rows = hold_out(seed, len(dataset.x_train))
+    train_rows, held_out_rows = hold_out(len(dataset.x_train))
     rows = train_rows if name == "train" else held_out_rows
     y = dataset.y_train
     return dataset.x_train[rows], None if y is None else y[rows]

@@ -15,27 +15,29 @@ from aae_jax.checkpoint import load_checkpoint
 from aae_jax.config import Config
 from aae_jax.data import Dataset
 from aae_jax.errors import UserError
-from aae_jax.holdout import hold_out
+from aae_jax.holdout import hold_out, watched
 from aae_jax.host_loop import Plan, run_loop, save
 from aae_jax.loop import LoopState, make_loop, start
+from aae_jax.messages import Say, say_on_stderr
 from aae_jax.metrics import Measure, make_measure
 from aae_jax.networks import Params
 from aae_jax.options import RunOptions
 from aae_jax.phases import VARIANTS, Batch, Model, Phase, make_model
 from aae_jax.priors import Prior
-from aae_jax.reporting import say_on_stderr
 from aae_jax.run import Run
+from aae_jax.run_folder import open_run
 from aae_jax.run_lock import run_lock
 from aae_jax.run_record import RunRecord
-from aae_jax.run_start import begin_or_check, claim_folder, describe, load_data, settle
+from aae_jax.run_start import (
+    claim_folder,
+    load_data,
+    make_record,
+    settle,
+    write_or_check_record,
+)
 from aae_jax.signals import StopRequest
 from aae_jax.small_files import write_json
 from aae_jax.training import make_step
-
-WATCHED_CODES = 2_000
-"""Held-out images that are measured after each epoch."""
-
-Say = Callable[[str], None]
 
 
 def fit(
@@ -49,8 +51,9 @@ def fit(
 ) -> Run:
     """Train a model in a run folder of its own, or go on with one that was stopped.
 
-    The result is a function of (config, data, seed): a run that was stopped and
-    resumed on the same machine ends with the same bits as one that was not.
+    The result is a function of config, data and first weights, which are the seed's, or
+    another run's: a run that was stopped and resumed on the same machine ends with the
+    same bits as one that was not.
 
     Args:
       config: what to train.
@@ -73,16 +76,16 @@ def fit(
     options = options or RunOptions()
     dataset = dataset or load_data(config, options, say=say)
     config = settle(config, dataset, options, prior=prior)
-    record = describe(config, dataset, phases=phases, init_from=options.init_from)
+    record = make_record(config, dataset, phases=phases, init_from=options.init_from)
     begin = partial(
         start, config, image_shape=dataset.image_shape, prior=prior, phases=phases
     )
     like = jax.eval_shape(begin, jax.random.key(config.seed))
     # Read before anything is written: it may be refused.
-    weights = _weights_of(options.init_from, like, say=say)
+    weights = _weights_of(options.init_from, like, prior=prior, phases=phases, say=say)
     folder = claim_folder(config, options)
-    with StopRequest() as stop, run_lock(folder.path):
-        record = begin_or_check(folder, record, options, say=say)
+    with run_lock(folder.path):
+        record = write_or_check_record(folder, record, options, say=say)
         plan = Plan(
             folder=folder,
             phases=tuple(p.name for p in phases or VARIANTS[config.model]),
@@ -93,15 +96,24 @@ def fit(
         )
         carry, seconds = _first_state(plan, record, begin, like, weights, say=say)
         model = make_model(config, image_shape=dataset.image_shape, prior=prior)
-        data, measure = _split(config, dataset, model)
+        data, measure = _split(dataset, model)
         loop = make_loop(config, make_step(config, prior=prior, phases=phases))
-        if not options.quiet:
-            say("compiling; the first step comes in a few seconds")
-        # A call of no steps compiles before the clock starts: seconds are training.
-        carry = loop(carry, data, np.int32(carry.state.step))
-        carry, seconds = run_loop(
-            plan, model, loop, carry, data, measure, stop, seconds=seconds
-        )
+        # Beyond this block everything is saved, and a signal may end us at once.
+        with StopRequest() as stop:
+            if not options.quiet:
+                say("compiling; the first step comes in a few seconds")
+            # A call of no steps compiles before the clock starts: seconds are training.
+            carry = loop(carry, data, np.int32(carry.state.step))
+            carry, seconds = run_loop(
+                plan,
+                model,
+                loop,
+                carry=carry,
+                data=data,
+                measure=measure,
+                stop=stop,
+                seconds=seconds,
+            )
         run = Run(folder, record, model, carry.state.params, plan.total_steps)
         if not folder.metrics_file.exists():
             if not options.quiet:
@@ -145,15 +157,30 @@ def _first_state(
     return carry, 0.0
 
 
-def _weights_of(path: Path | None, like: LoopState, *, say: Say) -> Params | None:
+def _weights_of(
+    path: Path | None,
+    like: LoopState,
+    *,
+    prior: Prior | None,
+    phases: tuple[Phase, ...] | None,
+    say: Say,
+) -> Params | None:
     """The parameters of another run, of the shapes that this one needs.
+
+    A run with a prior or phases of its own is opened with those of this one.
 
     Raises:
       UserError: no such run, or a subset is missing there, or has other shapes.
     """
     if path is None:
         return None
-    run = Run.load(path, say=say)
+    record = open_run(path).read_record()
+    run = Run.load(
+        path,
+        prior=prior if record.config.prior == "custom" else None,
+        phases=phases if record.phases is not None else None,
+        say=say,
+    )
     for subset, ours in like.state.params.items():
         theirs = run.params.get(subset)
         if jax.tree.map(jnp.shape, theirs) != jax.tree.map(jnp.shape, ours):
@@ -172,12 +199,12 @@ def _kernels(params: Params | None) -> str:
     return " ".join(shapes) or "none"
 
 
-def _split(config: Config, dataset: Dataset, model: Model) -> tuple[Batch, Measure]:
+def _split(dataset: Dataset, model: Model) -> tuple[Batch, Measure]:
     """The images to train on, on the device; and what measures on those held out."""
-    train_rows, held_out_rows = hold_out(config.seed, len(dataset.x_train))
-    watched = held_out_rows[:WATCHED_CODES]
-    labels = None if dataset.y_train is None else dataset.y_train[watched]
-    measure = make_measure(model, dataset.x_train[watched], labels)
+    train_rows, held_out_rows = hold_out(len(dataset.x_train))
+    rows = watched(held_out_rows)
+    labels = None if dataset.y_train is None else dataset.y_train[rows]
+    measure = make_measure(model, dataset.x_train[rows], labels)
     return Batch(jnp.asarray(dataset.x_train[train_rows])), measure
 
 

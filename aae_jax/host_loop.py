@@ -14,12 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aae_jax.board import Board
 from aae_jax.checkpoint import checkpoint_steps, save_checkpoint
 from aae_jax.errors import RunError
 from aae_jax.loop import NEVER, Loop, LoopState
 from aae_jax.metrics import Measure
 from aae_jax.phases import Batch, Model
-from aae_jax.reporting import Board, Reporter
+from aae_jax.reporting import Reporter
 from aae_jax.run_folder import RunFolder
 from aae_jax.signals import Interrupted, StopRequest
 from aae_jax.training import StepInfo
@@ -71,17 +72,21 @@ def run_loop(
     plan: Plan,
     model: Model,
     loop: Loop,
+    *,
     carry: LoopState,
     data: Batch,
     measure: Measure,
     stop: StopRequest,
-    *,
     seconds: float,
 ) -> tuple[LoopState, float]:
     """Train from `carry` to the end of the plan.
 
     Args:
+      plan: how long, and where to.
+      model: for what TensorBoard shows.
       loop: compiled, see `make_loop`.
+      carry: the state to begin with; donated.
+      data: the images to train on, on the device.
       measure: metrics of parameters on held-out images.
       stop: read after each chunk.
       seconds: spent on training before.
@@ -116,7 +121,7 @@ def run_loop(
                 reporter.epoch(line)
                 board.epoch(line, carry.state.params, z)
                 clock.new_epoch()
-                carry = begin_epoch(carry)
+                carry = clear_sums(carry)
             reporter.chunk(step, _means(plan, sums, step)["losses"], speed)
             due = time.monotonic() - last_save > SECONDS_BETWEEN_SAVES
             if due or stop.number is not None or step == plan.total_steps:
@@ -185,7 +190,7 @@ def _refuse(plan: Plan, what: str, when: str) -> NoReturn:
     )
 
 
-def begin_epoch(carry: LoopState) -> LoopState:
+def clear_sums(carry: LoopState) -> LoopState:
     """The same state with sums of zero."""
     sums = jax.tree.map(jnp.zeros_like, carry.sums)
     return LoopState(carry.state, sums, carry.first_bad)

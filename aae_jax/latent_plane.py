@@ -99,7 +99,7 @@ def grid_codes(
     plane: Plane,
     *,
     z_prior: Float[np.ndarray, "m z_dim"],
-    recipe: str = "tuned",
+    guide: bool = False,
     n: int = 20,
 ) -> Grid:
     """Evenly spaced codes over the prior's central 95.4% along each axis of a plane.
@@ -108,12 +108,12 @@ def grid_codes(
       prior: from -2 to 2 standard deviations where it is a normal.
       plane: of `latent_plane`.
       z_prior: `[m, z_dim]`, samples whose quantiles give the range of other priors.
-      recipe: `guide` has the guide's own grid: 14 x 14, -10 to 9.5 in steps of 1.5.
+      guide: take the guide's own grid: 14 x 14, -10 to 9.5 in steps of 1.5.
       n: codes along each axis.
 
     Source: the guide's part 2, the grid of decoded codes.
     """
-    if recipe == "guide":
+    if guide:
         coordinates = [-10 + 1.5 * np.arange(14)] * len(plane.axes)
     else:
         low, high = _central_range(prior, plane, z_prior)

@@ -1,4 +1,4 @@
-"""What the scripts are asked for beside the config; nothing here changes a number."""
+"""What the scripts are asked for beside the config: where, from where, how loud."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ class RunOptions:
     data_dir: Path | None = None
     """Where prepared data sets lie; the user's cache folder by default."""
     memory_limit: float | None = None
-    """GiB that the data may take unpacked; half of the machine's memory by default."""
+    """GiB that the data may take unpacked; by default a quarter of the memory."""
     quiet: bool = False
     """No progress, only the result."""
 
@@ -61,7 +61,7 @@ class EvaluationOptions:
     data_dir: Path | None = None
     """Where prepared data sets lie; the user's cache folder by default."""
     memory_limit: float | None = None
-    """GiB that the data may take unpacked; half of the machine's memory by default."""
+    """GiB that the data may take unpacked; by default a quarter of the memory."""
 
     @property
     def pictures(self) -> tuple[str, ...]:
@@ -69,6 +69,8 @@ class EvaluationOptions:
         return tuple(name for name in PICTURE_NAMES if getattr(self, name))
 
 
+SPLITS = ("test", "validation", "train")
+"""What the images of a run are parted into."""
 PICTURE_NAMES = (
     "grid",
     "latent",
@@ -80,7 +82,7 @@ PICTURE_NAMES = (
 
 
 def limit_in_bytes(gibibytes: float | None) -> int | None:
-    """A --memory-limit in bytes; None, which is half of the memory, stays None.
+    """A --memory-limit in bytes; None, the default, stays None.
 
     Raises:
       UserError: not a number above 0 and up to a million.

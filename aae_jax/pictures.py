@@ -17,6 +17,7 @@ from aae_jax.run import Run
 Images = tuple[NDArray[np.uint8], NDArray[np.int32] | None]
 PRIOR_SAMPLES = 100_000
 SHOWN_SAMPLES = 100
+SHOWN_PAIRS = 20
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,13 @@ def draw_pictures(
     """
     subject = Subject(run, images)
     paths = []
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{out} could not be made: {error.strerror}") from error
     for name in names or PICTURES:
         path = out / f"{name}.png"
-        figure = PICTURES[name](subject)
-        try:
-            figures.save(figure, path)
-        except OSError as error:
-            raise RunError(f"{path} could not be written: {error.strerror}") from error
+        figures.save(PICTURES[name](subject), path)
         paths.append(path)
     return paths
 
@@ -83,11 +84,13 @@ def _grid(subject: Subject) -> Figure:
     run = subject.run
     # Codes of two dimensions are their own plane, so no images need to be read.
     plane = latent_plane(subject.z if subject.z_prior.shape[1] > 2 else subject.z_prior)
+    config = run.record.config
     grid = grid_codes(
         run.model.prior,
         plane,
         z_prior=subject.z_prior,
-        recipe=run.record.config.recipe,
+        # Its grid spans its own prior, and no other.
+        guide=(config.recipe, config.prior, config.scale) == ("guide", "normal", 5.0),
     )
     rows, columns, z_dim = grid.codes.shape
     images = run.decode(grid.codes.reshape(-1, z_dim))
@@ -119,11 +122,11 @@ def _histogram(subject: Subject) -> Figure:
 
 
 def _reconstructions(subject: Subject) -> Figure:
-    shown = subject.x[:500]
+    y = np.zeros(len(subject.x), np.int32) if subject.y is None else subject.y
+    rows = figures.take_turns(y, SHOWN_PAIRS)
     return figures.reconstructions_figure(
-        shown.astype(np.float32) / 255,
-        subject.run.decode(subject.z[:500]),
-        None if subject.y is None else subject.y[:500],
+        subject.x[rows].astype(np.float32) / 255,
+        subject.run.decode(subject.z[rows]),
         title=subject.run.folder.name,
     )
 

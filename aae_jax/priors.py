@@ -62,8 +62,8 @@ class Prior:
             or not np.isfinite(moments).all()
         ):
             raise UserError(
-                f"the prior {self.name!r} has mean {self.mean} and std {self.std}; "
-                "give two arrays, with a number for each dimension of the code"
+                f"the prior {self.name!r} has mean {self.mean!r} and std {self.std!r}; "
+                "give two numpy arrays, with a number for each dimension of the code"
             )
         if not (self.std > 0).all():
             raise UserError(

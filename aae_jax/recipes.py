@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 MODELS = ("aae", "aae-joint", "autoencoder")
+_SETTINGS = ("rate", "beta1", "epsilon", "final")  # of each Adam
 
 
 @dataclass(frozen=True)
@@ -98,3 +99,18 @@ RECIPES: Mapping[str, Mapping[str, Hyperparameters]] = {
     "tuned": {"aae": _TUNED_AAE, "aae-joint": _TUNED, "autoencoder": _TUNED},
 }
 """The hyper-parameters of each recipe for each variant."""
+
+_WEIGHT = ("reconstruction_weight", "reconstruction_weight_final")
+_GENERATOR = tuple(f"generator_{name}" for name in _SETTINGS)
+_ADVERSARY = (
+    *(f"discriminator_{name}" for name in _SETTINGS),
+    "instance_noise",
+    "gradient_penalty",
+    "standardize_codes",
+)
+UNREAD: Mapping[str, tuple[str, ...]] = {
+    "aae": _WEIGHT,
+    "aae-joint": _GENERATOR,
+    "autoencoder": (*_WEIGHT, *_GENERATOR, *_ADVERSARY),
+}
+"""Hyper-parameters that do nothing in a variant."""

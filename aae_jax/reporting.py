@@ -1,14 +1,10 @@
-"""What a person sees of a training while it runs: a bar, lines, TensorBoard."""
+"""What a person sees of a training while it runs, and at its end."""
 
-import sys
 import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-import jax
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -20,8 +16,7 @@ from rich.progress import (
 from rich.table import Column
 
 from aae_jax.losses import DISCRIMINATOR_EQUILIBRIUM, GENERATOR_EQUILIBRIUM
-from aae_jax.networks import Params
-from aae_jax.phases import Model
+from aae_jax.messages import say_on_stderr
 from aae_jax.run_folder import RunFolder
 
 EQUILIBRIA = {
@@ -30,11 +25,6 @@ EQUILIBRIA = {
 }
 """Where the adversarial losses settle once codes follow the prior, in nats."""
 _SECONDS_BETWEEN_LINES = 5
-
-
-def say_on_stderr(line: str) -> None:
-    """Tell the user a line where it does not mix with results."""
-    print(line, file=sys.stderr)
 
 
 class Reporter:
@@ -77,7 +67,7 @@ class Reporter:
         self, step: int, losses: Mapping[str, float], images_per_second: float
     ) -> None:
         """Show how far the training is: in the bar, or now and then in a line."""
-        status = describe(losses, self._ratio, images_per_second)
+        status = progress_text(losses, self._ratio, images_per_second)
         self._bar.update(self._task, completed=step, status=status)
         now = time.monotonic()
         due = now - self._last_line >= _SECONDS_BETWEEN_LINES
@@ -90,7 +80,7 @@ class Reporter:
         self._ratio = line["validation"]["latent"]["ratio"]
 
 
-def describe(
+def progress_text(
     losses: Mapping[str, float], ratio: float | None, images_per_second: float
 ) -> str:
     """Losses beside their equilibria, the latent ratio (1 is perfect), the speed."""
@@ -141,51 +131,3 @@ def summary(folder: RunFolder, metrics: Mapping[str, Any]) -> str:
         f"go on     python evaluate.py --run-dir {folder.path}",
     ]
     return "\n".join([head + "test images:", *lines, *places])
-
-
-class Board:
-    """TensorBoard files of a run; the only user of tensorboardX."""
-
-    def __init__(self, folder: RunFolder, model: Model, *, first_step: int) -> None:
-        from tensorboardX import SummaryWriter
-
-        # A resumed run goes on in the same folder; what it repeats is purged.
-        self._writer = SummaryWriter(str(folder.tensorboard), purge_step=first_step + 1)
-        self._z_prior = model.prior.sample(jax.random.key(0), 2_000)
-        self._decode = jax.jit(model.networks.decode)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._writer.close()
-
-    def epoch(self, line: Mapping[str, Any], params: Params, z: NDArray) -> None:
-        """The numbers of a log line; codes beside prior; decoded prior samples."""
-        step, z_prior = line["step"], np.asarray(self._z_prior)
-        for name, value in _numbers(line):
-            self._writer.add_scalar(name, value, step)
-        for index in range(min(z.shape[1], 8)):
-            self._writer.add_histogram(f"codes/{index}", z[:, index], step)
-            self._writer.add_histogram(f"prior/{index}", z_prior[:, index], step)
-        images = np.asarray(self._decode(params, self._z_prior[:16]))
-        if images.shape[-1] in (1, 3):
-            self._writer.add_images("samples", images, step, dataformats="NHWC")
-
-
-def _numbers(line: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
-    """`[("losses/generator", 0.69), ...]` from nested objects; lists by index."""
-    found = []
-    for name, value in line.items():
-        if isinstance(value, list):
-            value = {str(index): each for index, each in enumerate(value)}
-        if isinstance(value, Mapping):
-            found += _numbers(value, f"{prefix}{name}/")
-        elif not isinstance(value, bool) and prefix + name not in ("step", "epoch"):
-            found.append((prefix + name, float(value)))
-    return found

@@ -16,11 +16,11 @@ from aae_jax.checkpoint import load_checkpoint
 from aae_jax.data.conversion import as_images, as_labels
 from aae_jax.errors import UserError
 from aae_jax.loop import start
+from aae_jax.messages import Say, say_on_stderr
 from aae_jax.metrics import make_measure
 from aae_jax.networks import Params
 from aae_jax.phases import Model, Phase, make_model
 from aae_jax.priors import Prior
-from aae_jax.reporting import say_on_stderr
 from aae_jax.run_folder import RunFolder, open_run
 from aae_jax.run_record import RunRecord
 from aae_jax.small_files import read_json
@@ -34,7 +34,7 @@ class Run:
     """A trained model. `fit` returns one, `Run.load` opens one.
 
     Images are `[n, height, width, channels]`: uint8, or float in [0, 1]. Codes are
-    `[n, z_dim]`. Everything that comes back is a float32 numpy array.
+    `[n, z_dim]`. Images and codes come back as float32 numpy arrays.
     """
 
     folder: RunFolder
@@ -58,7 +58,7 @@ class Run:
         *,
         prior: Prior | None = None,
         phases: tuple[Phase, ...] | None = None,
-        say: Callable[[str], None] = say_on_stderr,
+        say: Say = say_on_stderr,
     ) -> "Run":
         """Open a run, finished or not, at its newest intact checkpoint.
 
@@ -101,11 +101,19 @@ class Run:
         return cls(folder, record, model, loaded.state.state.params, loaded.step)
 
     def encode(self, x: ArrayLike) -> NDArray[np.float32]:
-        """Codes `[n, z_dim]` of images."""
+        """Codes `[n, z_dim]` of images.
+
+        Raises:
+          UserError: images of another shape, or values that are not in [0, 1].
+        """
         return self._in_batches(self._encode, self._images(x))
 
     def decode(self, z: ArrayLike) -> NDArray[np.float32]:
-        """Images `[n, height, width, channels]` in [0, 1] of codes."""
+        """Images `[n, height, width, channels]` in [0, 1] of codes.
+
+        Raises:
+          UserError: codes of another shape, or not finite.
+        """
         return self._in_batches(self._decode, self._codes(z))
 
     def reconstruct(self, x: ArrayLike) -> NDArray[np.float32]:
@@ -117,7 +125,11 @@ class Run:
         return self.decode(self.sample_codes(n, seed=seed))
 
     def sample_codes(self, n: int, *, seed: int = 0) -> NDArray[np.float32]:
-        """`[n, z_dim]` drawn from the prior."""
+        """`[n, z_dim]` drawn from the prior.
+
+        Raises:
+          UserError: n is below 0.
+        """
         if n < 0:
             raise UserError(f"n={n} is out of range; draw 0 or more codes")
         return np.asarray(self.model.prior.sample(jax.random.key(seed), n), np.float32)
@@ -175,9 +187,13 @@ class Run:
                 f"got codes of shape {codes.shape} and type {codes.dtype}; this run's "
                 f"are numbers of shape [n, {z_dim}]"
             )
+        with np.errstate(over="ignore"):
+            codes = codes.astype(np.float32)
         if not np.isfinite(codes).all():
-            raise UserError("got codes that are NaN or infinite; give finite numbers")
-        return codes.astype(np.float32)
+            raise UserError(
+                "got codes that are NaN or infinite in float32; give finite numbers"
+            )
+        return codes
 
     @cached_property
     def _encode(self) -> Callable[[Params, NDArray], jax.Array]:
@@ -193,11 +209,13 @@ class Run:
         """Apply a network to any number of rows, compiled for one number."""
         fitting = _BATCH_VALUES // math.prod(self.record.image_shape)
         batch = max(1, min(_BATCH_ROWS, fitting))
-        pieces = []
-        for first in range(0, max(len(inputs), 1), batch):
+        one = jax.ShapeDtypeStruct((batch, *inputs.shape[1:]), np.float32)
+        shape = jax.eval_shape(apply, self.params, one).shape
+        outputs = np.empty((len(inputs), *shape[1:]), np.float32)
+        for first in range(0, len(inputs), batch):
             rows = inputs[first : first + batch]
             if rows.dtype == np.uint8:
                 rows = rows.astype(np.float32) / 255
             full = np.pad(rows, [(0, batch - len(rows))] + [(0, 0)] * (rows.ndim - 1))
-            pieces.append(np.asarray(apply(self.params, full))[: len(rows)])
-        return np.concatenate(pieces)
+            outputs[first : first + batch] = apply(self.params, full)[: len(rows)]
+        return outputs

@@ -3,25 +3,23 @@
 import dataclasses
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from aae_jax import environment
 from aae_jax.config import Config
 from aae_jax.data import Dataset, load_dataset, resolve
+from aae_jax.environment import difference, this_environment
 from aae_jax.errors import UserError
 from aae_jax.holdout import split_sizes
+from aae_jax.messages import Say
 from aae_jax.options import RunOptions, limit_in_bytes
 from aae_jax.phases import Phase
 from aae_jax.priors import Prior
 from aae_jax.run_folder import RunFolder, make_new_folder, newest_run
 from aae_jax.run_record import RunRecord
-
-Say = Callable[[str], None]
 
 
 def load_data(config: Config, options: RunOptions, *, say: Say) -> Dataset:
@@ -86,7 +84,7 @@ def _check_prior(prior: Prior, z_dim: int) -> None:
         )
 
 
-def describe(
+def make_record(
     config: Config,
     dataset: Dataset,
     *,
@@ -103,7 +101,7 @@ def describe(
             "fingerprint": dataset.fingerprint(),
             "class_names": dataset.class_names,
         },
-        environment=environment.describe(),
+        environment=this_environment(),
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         phases=None if phases is None else tuple(phase.name for phase in phases),
         init_from=None if init_from is None else str(init_from.resolve()),
@@ -125,7 +123,7 @@ def claim_folder(config: Config, options: RunOptions) -> RunFolder:
     return folder
 
 
-def begin_or_check(
+def write_or_check_record(
     folder: RunFolder, record: RunRecord, options: RunOptions, *, say: Say
 ) -> RunRecord:
     """Write config.json of a new run; check that of the run to go on with.
@@ -160,7 +158,7 @@ def begin_or_check(
             f"{folder.path} began with {stored.init_from or 'random weights'}, got "
             f"--init-from {record.init_from}; leave it out, or begin a new run"
         )
-    changed = environment.difference(stored.environment, record.environment)
+    changed = difference(stored.environment, record.environment)
     if changed:
         say(f"this is not where the run began, so bits may differ: {changed}")
     return stored

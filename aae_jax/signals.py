@@ -9,8 +9,11 @@ from typing import Any, Self
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupted(Exception):  # noqa: N818 - a request, not an error
-    """A training was asked to stop and has saved. `exit_status` is the shell's."""
+class Interrupted(KeyboardInterrupt):
+    """A training was asked to stop and has saved. `exit_status` is the shell's.
+
+    A loop over trainings that catches every Exception is stopped by it too.
+    """
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__(message)
@@ -20,7 +23,8 @@ class Interrupted(Exception):  # noqa: N818 - a request, not an error
 class StopRequest:
     """`with StopRequest() as stop:` notes the first signal in `stop.number`.
 
-    The second one ends the process at once. Outside the main thread, where Python
+    The second one ends the process at once. A signal that is ignored stays ignored, as
+    Ctrl-C is by a shell's job in the background. Outside the main thread, where Python
     hands out no signals, nothing is noted.
     """
 
@@ -30,7 +34,14 @@ class StopRequest:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {each: signal.signal(each, self._note) for each in STOPPING}
+            found = {each: signal.getsignal(each) for each in STOPPING}
+            # None: a handler from outside Python, which could not be put back.
+            self._before = {
+                each: handler
+                for each, handler in found.items()
+                if handler not in (signal.SIG_IGN, None)
+            }
+            self._handle(dict.fromkeys(self._before, self._note))
         return self
 
     def __exit__(
@@ -39,12 +50,12 @@ class StopRequest:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._restore(self._before)
+        self._handle(self._before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.number = number
-        self._restore(dict.fromkeys(STOPPING, signal.SIG_DFL))
+        self._handle(dict.fromkeys(self._before, signal.SIG_DFL))
 
-    def _restore(self, handlers: Mapping[int, Any]) -> None:
+    def _handle(self, handlers: Mapping[int, Any]) -> None:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -87,9 +87,10 @@ def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         temporary.replace(path)
         flush(path.absolute().parent)
     except OSError as error:
+        raise RunError(f"{path} could not be written: {error.strerror}") from error
+    finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise RunError(f"{path} could not be written: {error.strerror}") from error
 
 
 def flush(path: Path) -> None:

@@ -30,7 +30,6 @@ from aae_jax.priors import Prior
 # Streams of the run's key. Steps count up from 0, these down from the top.
 INIT_STREAM = 2**32 - 1
 ORDER_STREAM = 2**32 - 2
-HOLDOUT_STREAM = 2**32 - 3
 
 
 @jax.tree_util.register_dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aae_jax import Run
 from aae_jax.cli import training_request
-from aae_jax.phases import OPTIMIZERS, VARIANTS
+from aae_jax.recipes import UNREAD
 from aae_jax.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -117,12 +117,10 @@ def refuse_stale(folder: RunFolder, row: Row, seed: int) -> None:
     wanted |= {"steps": today.total_steps(record.n_train), "epochs": None}
     wanted |= {"prior_scale": today.scale, "dataset": record.config.dataset}
     stored = dataclasses.asdict(record.config)
-    used = {phase.optimizer for phase in VARIANTS[today.model]}
-    unused = tuple(f"{group}_" for group in OPTIMIZERS if group not in used)
     names = [
         name
         for name in wanted
-        if stored[name] != wanted[name] and not name.startswith(unused)
+        if stored[name] != wanted[name] and name not in UNREAD[today.model]
     ]
     if record.n_train != MNIST_TRAIN:
         names.append("data set")

@@ -1,8 +1,6 @@
 """A save that fails or is killed leaves the checkpoints before it as they were."""
 
-import contextlib
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -12,6 +10,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import pytest
 from checkpoint_states import assert_loads, folder_bytes, load, make_state, save_two
+from disk import file_size_limit
 
 from aae_jax import checkpoint
 from aae_jax.checkpoint import checkpoint_steps, save_checkpoint
@@ -27,17 +26,6 @@ def saved_once(tmp_path_factory):
 @pytest.fixture
 def saved(saved_once, tmp_path):
     return Path(shutil.copytree(saved_once, tmp_path / "checkpoints"))
-
-
-@contextlib.contextmanager
-def file_size_limit(limit):
-    """No file may grow beyond `limit` bytes: to us the same as a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_disk_is_told_and_leaves_the_earlier_ones(saved, capfd):

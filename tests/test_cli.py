@@ -114,6 +114,13 @@ def refused(request, argv):
         ("--resume", "there is no run under runs/ yet"),
         ("--resume --run-dir thesis", "holds no run, and is never overwritten"),
         ("--init-from thesis", "is not a run"),
+        (
+            "--model aae-joint --generator-rate 0.1",
+            "--generator-rate does nothing with --model aae-joint; leave it out, or "
+            "choose a model that reads it out of aae",
+        ),
+        ("--model autoencoder --instance-noise=1", "out of aae, aae-joint"),
+        ("--prior-shape 7", "--prior-shape does nothing with --prior normal"),
         ("--init-from absent", "does not exist"),
     ],
 )
@@ -159,11 +166,10 @@ def test_every_flag_of_train_reaches_its_field(place):
         "--model aae-joint --prior gamma --prior-scale 2 --prior-shape 3 --z-dim 4 "
         "--recipe guide --dataset sample --image-size 8 9 --steps 7 --batch-size 8 "
         "--hidden 3 4 5 --seed 6 --initializer lecun --schedule constant "
-        "--reconstruction-rate 0.1 --discriminator-rate 0.2 --generator-rate 0.3 "
-        "--reconstruction-beta1 0.4 --discriminator-beta1 0.5 --generator-beta1 0.6 "
+        "--reconstruction-rate 0.1 --discriminator-rate 0.2 "
+        "--reconstruction-beta1 0.4 --discriminator-beta1 0.5 "
         "--reconstruction-epsilon 0.01 --discriminator-epsilon 0.02 "
-        "--generator-epsilon 0.03 --reconstruction-final 0.04 "
-        "--discriminator-final 0.05 --generator-final 0.06 "
+        "--reconstruction-final 0.04 --discriminator-final 0.05 "
         "--reconstruction-weight 7 --reconstruction-weight-final 0.07 "
         "--instance-noise 0.08 --gradient-penalty 0.8 --input-noise 0.9 "
         "--standardize-codes False --run-dir new --data-dir data --memory-limit 0.5 "
@@ -174,6 +180,7 @@ def test_every_flag_of_train_reaches_its_field(place):
     config = dataclasses.asdict(request.config)
     options = dataclasses.asdict(request.options)
     rest = {"epochs", "resume", "init_from"}
+    rest |= {name for name in config if name.startswith("generator_")}
     assert given | rest >= set(config) | set(options)
     defaults = dataclasses.asdict(Config()) | dataclasses.asdict(RunOptions())
     unchanged = {n for n, v in (config | options).items() if v == defaults[n]}
@@ -184,6 +191,10 @@ def test_every_flag_of_train_reaches_its_field(place):
     assert options["run_dir"] == Path("new")
     assert options["memory_limit"] == 0.5
     assert training_request(["--epochs", "3"]).config.epochs == 3
+    line = "--generator-rate 0.1 --generator-beta1 0.2 --generator-epsilon 0.3"
+    config = training_request([*line.split(), "--generator-final", "0.4"]).config
+    assert (config.generator_rate, config.generator_beta1) == (0.1, 0.2)
+    assert (config.generator_epsilon, config.generator_final) == (0.3, 0.4)
     assert training_request(["--z_dim=3"]).config.z_dim == 3
     assert request.finished is None
 

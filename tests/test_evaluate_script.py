@@ -83,7 +83,7 @@ def test_a_reader_that_has_enough_is_no_error_to_tell(start_script, finished, tm
 def test_codes_keep_the_order_of_the_data(evaluate, finished, tmp_path):
     dataset = load_dataset(finished.data_file)
     run = Run.load(finished.folder.path)
-    rows, held_out = hold_out(0, 400)
+    rows, held_out = hold_out(400)
     np.savez(tmp_path / "own.npz", x=dataset.x_test, y=dataset.y_test)
     np.save(tmp_path / "unlabelled.npy", dataset.x_test[::-1])
     for name, x, y in (

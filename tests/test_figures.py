@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from aae_jax import figures, priors
-from aae_jax.errors import UserError
+from aae_jax.errors import RunError, UserError
 from aae_jax.figures.classes import CLASS_COLOURS
 
 TITLE = "20260101-120000-aae-normal"
@@ -146,7 +146,7 @@ def test_equal_figures_give_equal_bytes_whatever_the_style_around_them(tmp_path)
 def test_a_save_that_fails_leaves_nothing_behind(tmp_path):
     (tmp_path / "grid.png").mkdir()
     figure = figures.samples_figure(np.zeros((4, 4, 4, 1), np.float32), title=TITLE)
-    with pytest.raises(OSError, match=r"grid\.png"):
+    with pytest.raises(RunError, match=r"grid\.png could not be written"):
         figures.save(figure, tmp_path / "grid.png")
     assert [path.name for path in tmp_path.iterdir()] == ["grid.png"]
 
@@ -272,7 +272,8 @@ def test_histograms_tell_mean_and_deviation_and_what_is_left_out():
 def test_reconstructions_stand_below_their_images_a_column_a_class(tmp_path):
     y = np.repeat(np.arange(10), 3)[::-1].copy()
     x = np.broadcast_to(y[:, None, None, None] / 10, (30, 6, 6, 1)).astype(np.float32)
-    figure = figures.reconstructions_figure(x, x / 2, y, title=TITLE)
+    rows = figures.take_turns(y, 20)
+    figure = figures.reconstructions_figure(x[rows], x[rows] / 2, title=TITLE)
     pixels_of(figure, tmp_path / "reconstructions.png")
     shown = np.asarray(figure.axes[0].images[0].get_array())
     classes = np.arange(10) / 10
@@ -280,6 +281,14 @@ def test_reconstructions_stand_below_their_images_a_column_a_class(tmp_path):
         np.testing.assert_allclose(shown[top + 3, 3::6], classes, atol=1e-6)
         np.testing.assert_allclose(shown[top + 9, 3::6], classes / 2, atol=1e-6)
     assert "0.0713" in texts_of(figure)  # mean of (c / 20)^2
+
+
+def test_shown_rows_take_turns_among_classes_in_any_order():
+    y = np.repeat([3, 7, -1], [50, 1, 4]).astype(np.int32)
+    np.testing.assert_array_equal(
+        figures.take_turns(y, 9), [51, 0, 50, 52, 1, 53, 2, 54, 3]
+    )
+    assert len(figures.take_turns(y, 100)) == 55
 
 
 @pytest.mark.parametrize(("n", "channels"), [(1, 1), (7, 3), (25, 1)])

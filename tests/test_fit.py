@@ -88,8 +88,14 @@ def test_own_data_prior_and_phases_make_a_run_that_python_reopens(
     with pytest.raises(UserError, match=r"Run\.load\(path, prior=\.\.\.\)"):
         Run.load(path, phases=phases)
 
-    # Going on takes the same prior, phases, data and config.
+    # Its weights may begin another run with that prior and those phases.
     arguments = {"dataset": tiny_dataset, "prior": RING, "phases": phases}
+    options = quiet(tmp_path / "next", init_from=path)
+    fit(tiny_config, **arguments, options=options, say=say_nothing)
+    with pytest.raises(UserError, match="phases of its own"):
+        fit(tiny_config, **(arguments | {"phases": None}), options=options)
+
+    # Going on takes the same prior, phases, data and config.
     options = quiet(path, resume=True)
     before = run.folder.metrics_file.read_bytes()
     same = fit(tiny_config, **arguments, options=options, say=say_nothing)

@@ -80,19 +80,18 @@ def test_the_grid_of_a_normal_reaches_two_deviations_exactly(scale):
 def test_the_guides_grid_is_kept_as_published():
     prior = priors.normal(2)
     z_prior = samples(prior, 100)
-    grid = grid_codes(prior, latent_plane(z_prior), z_prior=z_prior, recipe="guide")
+    grid = grid_codes(prior, latent_plane(z_prior), z_prior=z_prior, guide=True)
     assert grid.codes.shape == (14, 14, 2)
     np.testing.assert_array_equal(grid.first, -10 + 1.5 * np.arange(14))
     np.testing.assert_array_equal(grid.second, grid.first)
     assert grid.first[-1] == 9.5
 
 
-@pytest.mark.parametrize("recipe", ["tuned", "guide"])
-def test_codes_of_one_dimension_have_a_line_of_codes(recipe):
+@pytest.mark.parametrize(("guide", "n"), [(False, 20), (True, 14)])
+def test_codes_of_one_dimension_have_a_line_of_codes(guide, n):
     prior = priors.normal(1)
     z_prior = samples(prior, 100)
-    grid = grid_codes(prior, latent_plane(z_prior), z_prior=z_prior, recipe=recipe)
-    n = 14 if recipe == "guide" else 20
+    grid = grid_codes(prior, latent_plane(z_prior), z_prior=z_prior, guide=guide)
     assert grid.codes.shape == (1, n, 1)
     np.testing.assert_array_equal(grid.codes[0, :, 0], grid.first.astype(np.float32))
     np.testing.assert_array_equal(grid.second, [0])

@@ -1,4 +1,4 @@
-"""What a person sees: words on losses, lines or a bar, TensorBoard."""
+"""What a person sees: words on losses, lines or a bar."""
 
 import contextlib
 import os
@@ -6,13 +6,8 @@ import pty
 import sys
 import threading
 
-import numpy as np
-import pytest
-from tensorboardX.proto import event_pb2
-
 from aae_jax import environment
-from aae_jax.phases import make_model
-from aae_jax.reporting import Board, Reporter, describe, summary
+from aae_jax.reporting import Reporter, progress_text, summary
 from aae_jax.run import Run
 from aae_jax.run_folder import RunFolder
 
@@ -28,23 +23,6 @@ LINE = {
 }
 
 
-def events_of(folder):
-    """All events: each is 8 bytes of length, 4 of checksum, itself, 4 of checksum."""
-    found = []
-    for path in sorted(folder.iterdir()):
-        content = path.read_bytes()
-        while content:
-            end = 12 + int.from_bytes(content[:8], "little")
-            found.append(event_pb2.Event.FromString(content[12:end]))
-            content = content[end + 4 :]
-    return found
-
-
-def values_of(events, step):
-    """The values of a step by name."""
-    return {v.tag: v for e in events if e.step == step for v in e.summary.value}
-
-
 def show(*, quiet=False, first_step=0):
     """A reporter that sees an epoch end, and the training."""
     with Reporter(total_steps=40, first_step=first_step, quiet=quiet) as reporter:
@@ -55,11 +33,11 @@ def show(*, quiet=False, first_step=0):
 
 
 def test_losses_stand_beside_their_equilibria():
-    assert describe(LOSSES, 1.234, 12345.6) == (
+    assert progress_text(LOSSES, 1.234, 12345.6) == (
         "reconstruction 0.0345  generator 0.700 (-> 0.693)  discriminator 1.380 "
         "(-> 1.386)  latent ratio 1.23 (-> 1)  12,346 images/s"
     )
-    assert "latent" not in describe({"reconstruction": 1.0}, None, 1.0)
+    assert "latent" not in progress_text({"reconstruction": 1.0}, None, 1.0)
 
 
 def test_without_a_terminal_there_are_plain_lines(capsys):
@@ -120,42 +98,8 @@ def test_the_summary_says_what_numbers_mean_and_where_files_are(tmp_path):
     assert f"python evaluate.py --run-dir {tmp_path}" in text
 
 
-def test_tensorboard_holds_scalars_histograms_and_images(finished):
-    events = events_of(finished.folder.tensorboard)
-    line = finished.folder.read_log()[-1]
-    values = values_of(events, line["step"])
-    for name, value in line["losses"].items():
-        assert values[f"losses/{name}"].simple_value == pytest.approx(value)
-    ratio = line["validation"]["latent"]["ratio"]
-    assert values["validation/latent/ratio"].simple_value == pytest.approx(ratio)
-    mean = line["validation"]["latent"]["mean"]
-    assert values["validation/latent/mean/1"].simple_value == pytest.approx(mean[1])
-    for index in (0, 1):
-        assert values[f"codes/{index}"].histo.num == 40
-        assert values[f"prior/{index}"].histo.num == 2000
-    image = values["samples"].image
-    assert image.encoded_image_string.startswith(b"\x89PNG")
-    assert image.height % 8 == 0
-    assert "step" not in values
-    assert "epoch" not in values
-
-
-def test_what_a_resumed_run_repeats_is_purged_from_its_curves(
-    tiny_config, tiny_state, tmp_path
-):
-    folder = RunFolder(tmp_path)
-    model = make_model(tiny_config, image_shape=(8, 8, 1))
-    z = np.zeros((4, 2))
-    with Board(folder, model, first_step=18) as board:
-        board.epoch(LINE, tiny_state("aae").params, z)
-    events = events_of(folder.tensorboard)
-    starts = [event.step for event in events if event.HasField("session_log")]
-    assert starts == [19]  # the first step that counts no more
-    assert "losses/generator" in values_of(events, 36)
-
-
 def test_the_environment_is_told_and_compared(finished):
-    here = environment.describe()
+    here = environment.this_environment()
     assert here["cores"] == environment.usable_cores() >= 1
     record = Run.load(finished.folder.path).record
     assert environment.difference(record.environment, here) == ""

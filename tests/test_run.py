@@ -82,6 +82,9 @@ def test_codes_that_do_not_fit_are_refused(run):
     for z in (np.zeros((3, 3)), np.zeros(2), 0.5, np.full((3, 2), "a")):
         with pytest.raises(UserError, match=r"\[n, 2\]"):
             run.decode(z)
+    for number in (np.nan, np.inf, 1e300):
+        with pytest.raises(UserError, match="infinite in float32"):
+            run.decode(np.full((3, 2), number))
     with pytest.raises(UserError, match="0 or more"):
         run.sample(-1)
 

@@ -215,6 +215,15 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(RunError, match="could not be written"):
         write_text(tmp_path / "absent" / "file", "text")
 
+    def stopped(file):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_file(path, stopped)
+    assert read_json(path) == {"steps": 1}
+    assert [each.name for each in tmp_path.iterdir()] == ["metrics.json"]
+
 
 def test_the_newest_run_is_the_one_that_was_started_last(tmp_path):
     root = tmp_path / "runs"

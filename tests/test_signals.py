@@ -51,6 +51,24 @@ def test_what_handled_signals_before_does_so_again_afterwards():
     assert [signal.getsignal(number) for number in STOPPING] == before
 
 
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert stop.number is None
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.number == signal.SIGTERM
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_what_catches_every_error_does_not_catch_a_stop():
+    assert issubclass(Interrupted, KeyboardInterrupt)
+
+
 def test_outside_the_main_thread_nothing_is_handled():
     before = signal.getsignal(signal.SIGINT)
     seen = []

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from states import assert_same_bits
 
+from aae_jax.config import Config
 from aae_jax.errors import UserError
 from aae_jax.phases import (
     GENERATOR,
@@ -16,6 +17,7 @@ from aae_jax.phases import (
     VARIANTS,
     Phase,
 )
+from aae_jax.recipes import UNREAD
 from aae_jax.training import TrainState, init, make_step, make_update
 
 SHAPE = (8, 8, 1)
@@ -30,6 +32,33 @@ def test_first_state(model, tiny_state):
     # Nothing that a second call would see as another type, and compile again.
     arrays = (state.params, state.optimizer_states, state.step)
     assert not any(leaf.weak_type for leaf in jax.tree.leaves(arrays))
+
+
+@pytest.mark.parametrize("model", VARIANTS)
+def test_what_is_said_to_do_nothing_in_a_variant_does_nothing(model, tiny_batch):
+    """A training is another program when a hyper-parameter changes, or it is unread."""
+    base = Config(model=model, hidden=(4,), batch_size=20, steps=60)
+
+    def program(**changed):
+        config = replace(base, **changed)
+
+        def train(key):
+            state = init(config, key, image_shape=SHAPE)
+            return make_step(config)(state, tiny_batch)
+
+        return str(jax.make_jaxpr(train)(jax.random.key(0)))
+
+    unchanged = program()
+    unread = set()
+    for name, value in vars(base.hyperparameters).items():
+        other = {"initializer": "normal", "schedule": "constant", "steps": 61}.get(name)
+        if name == "epochs":
+            continue  # another way to say steps
+        if other is None:
+            other = not value if isinstance(value, bool) else value / 2 + 0.013
+        if program(**{name: other}) == unchanged:
+            unread.add(name)
+    assert unread == set(UNREAD[model])
 
 
 @pytest.mark.parametrize("model", VARIANTS)

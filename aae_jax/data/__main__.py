@@ -4,8 +4,8 @@ import argparse
 import sys
 
 from aae_jax.data.preparing import ORIGINS, prepare
-from aae_jax.data.sources import say_on_stderr
 from aae_jax.errors import RunError, UserError
+from aae_jax.messages import say_on_stderr
 
 
 def main(arguments: list[str] | None = None) -> int:

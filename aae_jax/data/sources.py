@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,16 +15,12 @@ from aae_jax.data.numpy_files import read_members, read_npy_file, read_npz_file
 from aae_jax.data.prepared import find_prepared, list_prepared, read_prepared
 from aae_jax.data.preparing import ORIGINS
 from aae_jax.errors import UserError
+from aae_jax.messages import Say, say_on_stderr
 
 NAMES = ("auto", "sample", *ORIGINS)
 SAMPLE = Path(__file__).with_name("sample.npz")
 DIGITS = tuple("0123456789")
 PathLike = str | os.PathLike[str]
-
-
-def say_on_stderr(line: str) -> None:
-    """Print a line for the user where it does not mix with results."""
-    print(line, file=sys.stderr)
 
 
 def load_dataset(
@@ -34,7 +29,7 @@ def load_dataset(
     data_dir: PathLike | None = None,
     memory_limit: int | None = None,
     image_size: tuple[int, int] | None = None,
-    say: Callable[[str], None] = say_on_stderr,
+    say: Say = say_on_stderr,
 ) -> Dataset:
     """Read images, and labels where there are any, into memory; never downloads.
 
@@ -45,7 +40,7 @@ def load_dataset(
         path of an .npz, an .npy, a folder of IDX files, a folder of images.
       data_dir: the tfds data folder; by default our own cache folder, then
         `~/tensorflow_datasets`.
-      memory_limit: bytes that the arrays may take; half of the memory by default.
+      memory_limit: bytes that the arrays may take; a quarter of the memory by default.
       image_size: (height, width) in pixels to which images are scaled.
       say: takes one line for the user; by default printed to stderr.
 
@@ -90,7 +85,7 @@ def load_images(
     *,
     memory_limit: int | None = None,
     image_size: tuple[int, int] | None = None,
-    say: Callable[[str], None] = say_on_stderr,
+    say: Say = say_on_stderr,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """All images at a path in its order, and their labels or None.
 

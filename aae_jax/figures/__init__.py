@@ -1,13 +1,17 @@
 """Pictures of a run: plain numpy arrays in, a matplotlib `Figure` out.
 
-The only importer of matplotlib, and never of pyplot: a figure made here belongs to no
-window, needs no display, and leaves the backend and the settings of the program around
-it alone.
+pyplot is never imported: a figure made here belongs to no window, needs no display, and
+leaves the backend and the settings of the program around it alone.
 """
 
 from aae_jax.figures.curves import losses_figure
 from aae_jax.figures.histograms import histogram_figure
-from aae_jax.figures.images import grid_figure, reconstructions_figure, samples_figure
+from aae_jax.figures.images import (
+    grid_figure,
+    reconstructions_figure,
+    samples_figure,
+    take_turns,
+)
 from aae_jax.figures.latent import latent_figure
 from aae_jax.figures.page import save
 
@@ -19,4 +23,5 @@ __all__ = [
     "reconstructions_figure",
     "samples_figure",
     "save",
+    "take_turns",
 ]

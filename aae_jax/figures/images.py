@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from aae_jax.figures.page import WIDTH, page, style
 
-_PAIR_ROWS, _PAIR_COLUMNS = 2, 10
+_PAIR_COLUMNS = 10
 _FRAME = 1.0  # inches of a page's width that ticks and labels take
 _TALLEST = 7.4
 
@@ -53,31 +53,41 @@ def grid_figure(
     return figure
 
 
+def take_turns(y: Int[np.ndarray, " n"], n_shown: int) -> Int[np.ndarray, " shown"]:
+    """Up to `n_shown` rows: the first of each class, then the second, and so on.
+
+    Args:
+      y: `[n]`, classes, in any order; -1 where unlabelled is one more class.
+      n_shown: how many rows at most.
+    """
+    order = np.argsort(y, kind="stable")
+    _, starts, counts = np.unique(y[order], return_index=True, return_counts=True)
+    turn = np.arange(len(y)) - np.repeat(starts, counts)
+    return order[np.argsort(turn, kind="stable")][:n_shown]
+
+
 def reconstructions_figure(
     x: Float[np.ndarray, "n height width channels"],
     x_hat: Float[np.ndarray, "n height width channels"],
-    y: Int[np.ndarray, " n"] | None = None,
     *,
     title: str,
 ) -> Figure:
-    """Up to twenty images, each above its reconstruction, a column a class.
+    """Images, each above its reconstruction, ten in a row; an unfinished row is cut.
 
     Args:
       x: `[n, height, width, channels]` in [0, 1], 1 or 3 channels.
       x_hat: the same shape.
-      y: `[n]`, classes, -1 where unlabelled; the pairs take turns among the classes.
       title: the run's name.
     """
-    chosen = _take_turns(np.zeros(len(x), int) if y is None else y)
-    columns = min(len(chosen), _PAIR_COLUMNS)
-    rows = len(chosen) // columns
-    chosen = chosen[: rows * columns]
-    error = float(np.mean((x[chosen] - x_hat[chosen]) ** 2))
+    columns = min(len(x), _PAIR_COLUMNS)
+    rows = len(x) // columns
+    x, x_hat = x[: rows * columns], x_hat[: rows * columns]
+    error = float(np.mean((x - x_hat) ** 2))
     caption = (
         "Above the image, below its reconstruction. Mean squared error of these "
-        f"{len(chosen)}: {error:.4f}, pixels from 0 to 1."
+        f"{len(x)}: {error:.4f}, pixels from 0 to 1."
     )
-    pairs = np.stack([x[chosen], x_hat[chosen]], axis=1)
+    pairs = np.stack([x, x_hat], axis=1)
     pairs = pairs.reshape(rows, columns, 2, *x.shape[1:]).swapaxes(1, 2)
     gap = max(1, x.shape[1] // 7)
     bands = [
@@ -147,11 +157,3 @@ def _edges(places: np.ndarray) -> tuple[tuple[float, float], float]:
     """Outer edges of cells centred on evenly spaced places, and the width of a cell."""
     step = float(places[1] - places[0]) if len(places) > 1 else 1.0
     return (float(places[0]) - step / 2, float(places[-1]) + step / 2), step
-
-
-def _take_turns(y: np.ndarray) -> np.ndarray:
-    """Up to twenty rows: the first of each class, then the second, and so on."""
-    order = np.argsort(y, kind="stable")
-    _, starts, counts = np.unique(y[order], return_index=True, return_counts=True)
-    turn = np.arange(len(y)) - np.repeat(starts, counts)
-    return order[np.argsort(turn, kind="stable")][: _PAIR_ROWS * _PAIR_COLUMNS]

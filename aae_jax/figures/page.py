@@ -1,9 +1,7 @@
 """What all pictures share: the page with its heading and caption, colours, the file."""
 
 import io
-import os
 import textwrap
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
+
+from aae_jax.small_files import write_file
 
 INK = "#222222"
 PALE = "#666666"
@@ -97,7 +97,7 @@ def save(figure: Figure, path: Path) -> None:
     A picture that would be larger than 300 KB is kept in 256 colours, or 64 greys.
 
     Raises:
-      OSError: the folder cannot be written, or the disk is full.
+      RunError: the folder cannot be written, or the disk is full.
     """
     if layout := figure.get_layout_engine():
         layout.execute(figure)  # once: a second time would move things a little
@@ -105,13 +105,7 @@ def save(figure: Figure, path: Path) -> None:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     png = _png(np.asarray(canvas.buffer_rgba())[..., :3])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
-    try:
-        part.write_bytes(png)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_file(path, lambda file: file.write(png))
 
 
 def _png(pixels: np.ndarray) -> bytes:
