@@ -11,7 +11,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ from aae_jax.checkpoint_folder import (
     verify_files,
 )
 from aae_jax.errors import RunError
+from aae_jax.messages import Say
 
 _STATE = "state"
 
@@ -100,9 +101,7 @@ def save_checkpoint(
     return final
 
 
-def load_checkpoint(
-    folder: Path, like: Any, *, say: Callable[[str], None]
-) -> Loaded | None:
+def load_checkpoint(folder: Path, like: Any, *, say: Say) -> Loaded | None:
     """Load the newest intact checkpoint, or None where none was ever completed.
 
     Args:

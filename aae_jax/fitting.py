@@ -17,7 +17,7 @@ from aae_jax.data import Dataset
 from aae_jax.errors import UserError
 from aae_jax.holdout import hold_out, watched
 from aae_jax.host_loop import Plan, run_loop, save
-from aae_jax.loop import LoopState, make_loop, start
+from aae_jax.loop import LoopState, init_loop, make_loop
 from aae_jax.messages import Say, say_on_stderr
 from aae_jax.metrics import Measure, make_measure
 from aae_jax.networks import Params
@@ -25,7 +25,7 @@ from aae_jax.options import RunOptions
 from aae_jax.phases import VARIANTS, Batch, Model, Phase, make_model
 from aae_jax.priors import Prior
 from aae_jax.run import Run
-from aae_jax.run_folder import open_run
+from aae_jax.run_folder import RunFolder, open_run
 from aae_jax.run_lock import run_lock
 from aae_jax.run_record import RunRecord
 from aae_jax.run_start import (
@@ -78,28 +78,21 @@ def fit(
     config = settle(config, dataset, options, prior=prior)
     record = make_record(config, dataset, phases=phases, init_from=options.init_from)
     begin = partial(
-        start, config, image_shape=dataset.image_shape, prior=prior, phases=phases
+        init_loop, config, image_shape=dataset.image_shape, prior=prior, phases=phases
     )
     like = jax.eval_shape(begin, jax.random.key(config.seed))
     # Read before anything is written: it may be refused.
     weights = _weights_of(options.init_from, like, prior=prior, phases=phases, say=say)
     folder = claim_folder(config, options)
     with run_lock(folder.path):
-        record = write_or_check_record(folder, record, options, say=say)
-        plan = Plan(
-            folder=folder,
-            phases=tuple(p.name for p in phases or VARIANTS[config.model]),
-            total_steps=config.total_steps(),
-            steps_per_epoch=config.steps_per_epoch(record.n_train),
-            batch_size=config.batch_size,
-            quiet=options.quiet,
-        )
-        carry, seconds = _first_state(plan, record, begin, like, weights, say=say)
-        model = make_model(config, image_shape=dataset.image_shape, prior=prior)
-        data, measure = _split(dataset, model)
-        loop = make_loop(config, make_step(config, prior=prior, phases=phases))
-        # Beyond this block everything is saved, and a signal may end us at once.
+        # Until all is saved a signal is a request; after that it ends us at once.
         with StopRequest() as stop:
+            record = write_or_check_record(folder, record, options, say=say)
+            plan = _plan(config, record, folder, phases, quiet=options.quiet)
+            carry, seconds = _first_state(plan, record, begin, like, weights, say=say)
+            model = make_model(config, image_shape=dataset.image_shape, prior=prior)
+            data, measure = _split(dataset, model)
+            loop = make_loop(config, make_step(config, prior=prior, phases=phases))
             if not options.quiet:
                 say("compiling; the first step comes in a few seconds")
             # A call of no steps compiles before the clock starts: seconds are training.
@@ -120,6 +113,24 @@ def fit(
                 say("measuring on the test images, and drawing")
             _finish(run, plan, dataset, seconds)
     return run
+
+
+def _plan(
+    config: Config,
+    record: RunRecord,
+    folder: RunFolder,
+    phases: tuple[Phase, ...] | None,
+    *,
+    quiet: bool,
+) -> Plan:
+    return Plan(
+        folder=folder,
+        phases=tuple(phase.name for phase in phases or VARIANTS[config.model]),
+        total_steps=config.total_steps(),
+        steps_per_epoch=config.steps_per_epoch(record.n_train),
+        batch_size=config.batch_size,
+        quiet=quiet,
+    )
 
 
 def _first_state(

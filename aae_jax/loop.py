@@ -48,7 +48,7 @@ def data_order(key: PRNGKeyArray, epoch: Array, n_images: int) -> Int[Array, " n
     return jax.random.permutation(key, n_images)
 
 
-def start(
+def init_loop(
     config: Config,
     key: PRNGKeyArray,
     *,

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from aae_jax.checkpoint import load_checkpoint
 from aae_jax.data.conversion import as_images, as_labels
 from aae_jax.errors import UserError
-from aae_jax.loop import start
+from aae_jax.loop import init_loop
 from aae_jax.messages import Say, say_on_stderr
 from aae_jax.metrics import make_measure
 from aae_jax.networks import Params
@@ -82,7 +82,7 @@ class Run:
                 f"({', '.join(record.phases)}); give them: Run.load(..., phases=...)"
             )
         like = jax.eval_shape(
-            lambda key: start(
+            lambda key: init_loop(
                 record.config,
                 key,
                 image_shape=record.image_shape,

@@ -130,13 +130,16 @@ class RunFolder:
             ) from error
         return line
 
-    def cut_log(self, step: int) -> list[dict[str, Any]]:
-        """Drop the lines of steps after `step`; return those that stay."""
+    def cut_log(self, step: int) -> None:
+        """Drop the lines of steps after `step`.
+
+        Raises:
+          UserError, RunError: the log cannot be read; the disk is full.
+        """
         kept = [line for line in self.read_log() if line["step"] <= step]
         if self.log_file.exists():
             text = "".join(json.dumps(line) + "\n" for line in kept)
             write_text(self.log_file, text)
-        return kept
 
     def refuse_content(self) -> None:
         """Refuse to begin a run here if anything is here already.

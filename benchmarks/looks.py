@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 from rows import ROOT, ROW_OF, finished_seeds, load
 
-from aae_jax import load_dataset
+from aae_jax import Run, load_dataset
+from aae_jax.holdout import hold_out
 from aae_jax.metrics import latent_match, make_reference
 
 
@@ -28,14 +29,20 @@ def origin(data: str, runs: Path) -> None:
 
 
 def blocks(data: str, runs: Path) -> None:
-    """Print the latent ratio of training images, in the order of the file and mixed."""
+    """Print the latent ratio of blocks of training images, and of those held out."""
     run, size = load(runs, "aae-joint", 0), 10_000
     z = run.encode(load_dataset(data).x_train)
-    mixed = np.random.default_rng(0).permutation(len(z))
+    trained_on, held_out = hold_out(len(z))
+    mixed = np.random.default_rng(0).permutation(trained_on)[: 5 * size]
+    _print_ratios(run, "in file order", z, size)
+    _print_ratios(run, "trained on, mixed", z[mixed], size)
+    _print_ratios(run, "held out", z[held_out], len(held_out))
+
+
+def _print_ratios(run: Run, name: str, z: np.ndarray, size: int) -> None:
     reference = make_reference(run.model.prior, size)
-    for name, codes in (("in file order", z), ("mixed", z[mixed])):
-        ratios = [
-            latent_match(codes[first : first + size], reference)["ratio"]
-            for first in range(0, len(codes), size)
-        ]
-        print(f"blocks of {size:,} training images {name}:", np.round(ratios, 2))
+    ratios = [
+        f"{latent_match(z[first : first + size], reference)['ratio']:.2f}"
+        for first in range(0, len(z), size)
+    ]
+    print(f"{size:,} images a block, {name}: {' '.join(ratios)}")

@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from aae_jax import Batch, Config
 from aae_jax.environment import usable_cores
-from aae_jax.loop import make_loop, start
+from aae_jax.loop import init_loop, make_loop
 from aae_jax.training import make_step
 
 N_IMAGES, BATCH, PRIOR_SCALE = 54_000, 100, 5.0
@@ -39,7 +39,7 @@ def ours(images: np.ndarray) -> Run:
     step = make_step(config)
     loop = make_loop(config, step)
     data = Batch(jnp.asarray(images))
-    carry = start(config, jax.random.key(0), image_shape=images.shape[1:])
+    carry = init_loop(config, jax.random.key(0), image_shape=images.shape[1:])
     done = 0
 
     def run(n: int) -> None:

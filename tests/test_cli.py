@@ -66,7 +66,7 @@ def refused(request, argv):
         ("--prior custom", "is for Python"),
         ("--model aaee", "did you mean aae?"),
         ("--recipe tunned", "did you mean tuned?"),
-        ("--dataset mnits", "did you mean 'mnist'?"),
+        ("--dataset mnits", "did you mean mnist?"),
         ("--dataset ./absent.npz", "does not exist"),
         ("--schedule cosin", "did you mean cosine?"),
         ("--initializer lecum", "did you mean lecun?"),
@@ -154,7 +154,7 @@ def test_train_refuses_in_a_sentence(place, line, words):
         ("--grid --out codes.npz", "is a file; give --out a folder"),
         ("--metrics --out figures", "--metrics prints to stdout"),
         ("--memory-limit -3", "--memory-limit the GiB"),
-        ("--dataset mnits", "did you mean 'mnist'?"),
+        ("--dataset mnits", "did you mean mnist?"),
     ],
 )
 def test_evaluate_refuses_in_a_sentence(place, line, words):
@@ -305,7 +305,7 @@ def resume(line):
         ("--hidden 16", "hidden is (16, 16) in the run and (16,) now"),
         ("--epochs 2", "steps is 540 in the run and 360 now"),
         ("--steps 500 --seed 3", "seed is 0 in the run and 3 now"),
-        ("--dataset mnits", "did you mean 'mnist'?"),
+        ("--dataset mnits", "did you mean mnist?"),
     ],
 )
 def test_resume_refuses_another_config_and_tells_the_difference(place, line, words):

@@ -257,9 +257,9 @@ def test_auto_is_the_sample_without_a_prepared_mnist(tmp_path, sample):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("mnsit", "did you mean 'mnist'"),
-        ("Sample", "did you mean 'sample'"),
-        ("fashion-mnist", "did you mean 'fashion_mnist'"),
+        ("mnsit", "did you mean mnist?"),
+        ("Sample", "did you mean sample"),
+        ("fashion-mnist", "did you mean fashion_mnist"),
         ("xyz", "choose one of auto, sample, mnist, fashion_mnist, a path"),
         ("mnist", "python -m aae_jax.data mnist"),
         ("no/such.npz", "does not exist"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from states import assert_same_bits
 
-from aae_jax.loop import NEVER, LoopState, data_order, make_loop, start, take
+from aae_jax.loop import NEVER, LoopState, data_order, init_loop, make_loop, take
 from aae_jax.phases import (
     RECONSTRUCTION,
     Batch,
@@ -38,7 +38,7 @@ def begin(tiny_config):
 
     @functools.cache
     def first(seed):
-        return start(tiny_config, jax.random.key(seed), image_shape=SHAPE)
+        return init_loop(tiny_config, jax.random.key(seed), image_shape=SHAPE)
 
     return lambda seed=0: jax.tree.map(jnp.copy, first(seed))
 
@@ -209,7 +209,7 @@ def test_first_bad_names_the_phase_and_the_step(tiny_config, data):
     row = data_order(key, jnp.int32(0), N_IMAGES)[20 * bad + 7]
     white = Batch(data.x.at[row].set(255))
     loop = make_loop(tiny_config, make_step(tiny_config, phases=phases))
-    carry = start(tiny_config, key, image_shape=SHAPE, phases=phases)
+    carry = init_loop(tiny_config, key, image_shape=SHAPE, phases=phases)
     never = int(NEVER)
     for end, expected in (
         (bad, [never, never, never]),

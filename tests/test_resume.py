@@ -9,7 +9,7 @@ from checkpoint_states import files_of, leaf_bytes
 from scripts import STEPS, STEPS_PER_EPOCH, TINY, wait, wait_until
 
 from aae_jax.checkpoint import checkpoint_steps, load_checkpoint
-from aae_jax.loop import start
+from aae_jax.loop import init_loop
 from aae_jax.run_folder import RunFolder
 
 pytest_plugins = ["script_fixtures"]
@@ -21,7 +21,7 @@ def all_leaves(folder):
     """Names, types and bits of parameters, optimizer states, sums, key and step."""
     record = folder.read_record()
     like = jax.eval_shape(
-        lambda key: start(record.config, key, image_shape=record.image_shape),
+        lambda key: init_loop(record.config, key, image_shape=record.image_shape),
         jax.random.key(record.config.seed),
     )
     loaded = load_checkpoint(folder.checkpoints, like, say=pytest.fail)

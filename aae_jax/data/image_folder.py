@@ -4,7 +4,7 @@ import os
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -16,6 +16,7 @@ from aae_jax.data.arrays import Parts
 from aae_jax.data.conversion import MAX_SIDE, over_black
 from aae_jax.data.files import check_memory, file_size, list_folder, open_regular
 from aae_jax.errors import UserError
+from aae_jax.messages import Say
 
 FORMATS = ("PNG", "JPEG", "BMP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -42,7 +43,7 @@ def read_image_folder(
     *,
     memory_limit: int,
     image_size: tuple[int, int] | None,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Parts:
     """Read a folder of images in sorted order, grey if all are grey, else RGB.
 
@@ -185,7 +186,7 @@ def _to_array(image: Image.Image) -> np.ndarray:
 
 
 def _find_images(
-    folder: Path, say: Callable[[str], None]
+    folder: Path, say: Say
 ) -> tuple[list[Path], np.ndarray | None, tuple[str, ...] | None]:
     """Paths, labels and class names of a folder, sorted by class and name."""
     entries = list_folder(folder)

@@ -4,7 +4,7 @@ import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from aae_jax.data.files import CHUNK_BYTES, open_regular
 from aae_jax.data.idx import PARTS, find_idx_files, read_idx
 from aae_jax.data.prepared import cache_root, find_prepared
 from aae_jax.errors import RunError, UserError
+from aae_jax.messages import Say
 
 PROBE_SECONDS = 4.0
 READ_SECONDS = 20.0
@@ -79,7 +80,7 @@ def prepare(
     *,
     data_dir: str | os.PathLike | None = None,
     source: str | os.PathLike | None = None,
-    say: Callable[[str], None] = print,
+    say: Say = print,
 ) -> Path:
     """Make the set ready for `--dataset NAME`, in files that tfds reads as well.
 
@@ -128,7 +129,7 @@ def prepare_folder(
     root: Path,
     *,
     sums: Mapping[str, tuple[str, ...]],
-    say: Callable[[str], None],
+    say: Say,
 ) -> Path:
     """Check the IDX files of a folder against `sums` and prepare them under `root`.
 
@@ -200,7 +201,7 @@ def check_reachable(name: str, url: str, *, seconds: float = PROBE_SECONDS) -> N
         )
 
 
-def download(url: str, folder: Path, *, say: Callable[[str], None]) -> None:
+def download(url: str, folder: Path, *, say: Say) -> None:
     """Download the four files into `folder`; their sums are checked by the caller.
 
     Raises:

@@ -1,12 +1,11 @@
 """From the name after `--dataset` to a Dataset."""
 
-import difflib
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from aae_jax.checks import nearest
 from aae_jax.data.arrays import Dataset, Parts, build_dataset
 from aae_jax.data.conversion import MAX_SIDE, as_images, as_labels
 from aae_jax.data.files import default_memory_limit
@@ -166,12 +165,10 @@ def check_dataset_name(name: PathLike, *, data_dir: PathLike | None = None) -> N
             f"dataset {text!r} does not exist; give the path of an .npz or .npy file, "
             f"or of a folder, or one of {', '.join(NAMES)}"
         )
-    near = difflib.get_close_matches(text, [*NAMES, *list_prepared(data_dir)], n=1)
-    guess = f"did you mean {near[0]!r}? " if near else ""
     raise UserError(
-        f"dataset {text!r} is unknown; {guess}choose one of {', '.join(NAMES)}, a "
-        "path, or a set that tensorflow-datasets prepared with "
-        "file_format='array_record'"
+        f"dataset {text!r} is unknown; choose one of {', '.join(NAMES)}, a path, or a "
+        "set that tensorflow-datasets prepared with file_format='array_record'"
+        + nearest(text, [*NAMES, *list_prepared(data_dir)])
     )
 
 
@@ -184,7 +181,7 @@ def _read_path(
     path: Path,
     limit: int,
     image_size: tuple[int, int] | None,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Parts:
     """Read a file or folder by its kind."""
     if is_idx_folder(path):
