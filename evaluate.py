@@ -27,4 +27,6 @@ if __name__ == "__main__":
             file=sys.stderr,
         )
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(exit_status(main, script="evaluate.py"))

@@ -54,6 +54,18 @@ def completed(folder: Path) -> list[tuple[int, Path]]:
     return [(step, path) for step, _, path in sorted(found, reverse=True)]
 
 
+def ends_at(folder: Path, step: int) -> bool:
+    """Whether the newest checkpoint is that of a step, and is as it was saved."""
+    found = completed(folder)
+    if not found or found[0][0] != step:
+        return False
+    try:
+        verify_files(found[0][1], read_manifest(found[0][1]), size_limit=2**40)
+    except (DamagedError, UserError):
+        return False
+    return True
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what a save that was stopped has left; another save tries again."""
     for path in _entries(folder):

@@ -4,6 +4,7 @@ Everything that can be refused is refused here, before jax is imported.
 """
 
 import dataclasses
+import io
 import os
 import sys
 import traceback
@@ -14,6 +15,7 @@ from typing import Any
 
 import tyro
 
+from aae_jax.checkpoint_folder import ends_at
 from aae_jax.checks import nearest
 from aae_jax.config import Config
 from aae_jax.data import check_dataset_name
@@ -56,9 +58,12 @@ def exit_status(main: Callable[[], None], *, script: str) -> int:
     """Run a script's body; tell failures in one sentence on stderr.
 
     Returns:
-      0 done, 2 the input is at fault, 1 anything else that went wrong, 130 or 143
-      stopped by SIGINT or SIGTERM after saving.
+      0 done, 2 the input is at fault, 1 anything else that went wrong; 130, 143 or 129
+      stopped by SIGINT, SIGTERM or SIGHUP after saving.
     """
+    for stream in (sys.stdout, sys.stderr):  # a path may hold what cannot be shown
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         main()
         sys.stdout.flush()
@@ -124,7 +129,8 @@ def training_request(argv: Sequence[str]) -> TrainingRequest:
     _refuse_made_in_python(folder, stored, "fit(config, options=..., ")
     typed = {name: values[name] for name in values if name in given_fields(argv)}
     config = stored.resumed(typed)
-    if folder.metrics_file.exists():
+    ended = ends_at(folder.checkpoints, stored.config.total_steps())
+    if ended and folder.metrics_file.exists():
         return TrainingRequest(config, options, finished=folder)
     check_dataset_name(config.dataset, data_dir=options.data_dir)
     return TrainingRequest(config, options)

@@ -1,31 +1,25 @@
 """One training in one folder, from its first file to its last picture."""
 
-import dataclasses
-import shlex
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
-from aae_jax.checkpoint import load_checkpoint
 from aae_jax.config import Config
 from aae_jax.data import Dataset
 from aae_jax.errors import UserError
+from aae_jax.first_state import first_state, weights_of
 from aae_jax.holdout import hold_out, watched
-from aae_jax.host_loop import Plan, run_loop, save
-from aae_jax.loop import LoopState, init_loop, make_loop
+from aae_jax.host_loop import Plan, run_loop
+from aae_jax.loop import init_loop, make_loop
 from aae_jax.messages import Say, say_on_stderr
 from aae_jax.metrics import Measure, make_measure
-from aae_jax.networks import Params
 from aae_jax.options import RunOptions
 from aae_jax.phases import VARIANTS, Batch, Model, Phase, make_model
 from aae_jax.priors import Prior
 from aae_jax.run import Run
-from aae_jax.run_folder import RunFolder, open_run
+from aae_jax.run_folder import RunFolder
 from aae_jax.run_lock import run_lock
 from aae_jax.run_record import RunRecord
 from aae_jax.run_start import (
@@ -71,9 +65,14 @@ def fit(
       UserError: data that cannot be read or does not fit the config; a folder that is
         in use, or exists, or holds another config.
       RunError: a loss or gradient that is not finite; a disk that is full.
-      Interrupted: SIGINT or SIGTERM came; everything is saved.
+      Interrupted: SIGINT, SIGTERM or SIGHUP came; everything is saved.
     """
     options = options or RunOptions()
+    if not isinstance(dataset, Dataset | None):
+        raise UserError(
+            f"dataset is a {type(dataset).__name__}; give Dataset.from_arrays(x, y) or "
+            "load_dataset(...)"
+        )
     dataset = dataset or load_data(config, options, say=say)
     config = settle(config, dataset, options, prior=prior)
     record = make_record(config, dataset, phases=phases, init_from=options.init_from)
@@ -82,14 +81,14 @@ def fit(
     )
     like = jax.eval_shape(begin, jax.random.key(config.seed))
     # Read before anything is written: it may be refused.
-    weights = _weights_of(options.init_from, like, prior=prior, phases=phases, say=say)
+    weights = weights_of(options.init_from, like, prior=prior, phases=phases, say=say)
     folder = claim_folder(config, options)
     with run_lock(folder.path):
         # Until all is saved a signal is a request; after that it ends us at once.
         with StopRequest() as stop:
             record = write_or_check_record(folder, record, options, say=say)
             plan = _plan(config, record, folder, phases, quiet=options.quiet)
-            carry, seconds = _first_state(plan, record, begin, like, weights, say=say)
+            carry, seconds = first_state(plan, record, begin, like, weights, say=say)
             model = make_model(config, image_shape=dataset.image_shape, prior=prior)
             data, measure = _split(dataset, model)
             loop = make_loop(config, make_step(config, prior=prior, phases=phases))
@@ -131,83 +130,6 @@ def _plan(
         batch_size=config.batch_size,
         quiet=quiet,
     )
-
-
-def _first_state(
-    plan: Plan,
-    record: RunRecord,
-    begin: Callable[[Array], LoopState],
-    like: LoopState,
-    weights: Params | None,
-    *,
-    say: Say,
-) -> tuple[LoopState, float]:
-    """The newest checkpoint and the seconds behind it; or the start of a new run.
-
-    Raises:
-      UserError: the run was to begin with the weights of another, which are neither
-        saved here nor given.
-    """
-    loaded = load_checkpoint(plan.folder.checkpoints, like, say=say)
-    plan.folder.cut_log(loaded.step if loaded else 0)
-    if loaded is not None:
-        if not plan.quiet:
-            say(f"going on from step {loaded.step} of {plan.total_steps}")
-        return loaded.state, float(loaded.record["seconds"])
-    if record.init_from is not None and weights is None:
-        raise UserError(
-            f"{plan.folder.path} was stopped before it had saved the weights that it "
-            f"was to begin with; add --init-from {shlex.quote(record.init_from)}"
-        )
-    carry = begin(jax.random.key(record.config.seed))
-    if weights is not None:
-        state = dataclasses.replace(carry.state, params=weights)
-        carry = dataclasses.replace(carry, state=state)
-        # Saved at once: whoever resumes this run need not have the other one.
-        save(plan, carry, 0, 0.0)
-    return carry, 0.0
-
-
-def _weights_of(
-    path: Path | None,
-    like: LoopState,
-    *,
-    prior: Prior | None,
-    phases: tuple[Phase, ...] | None,
-    say: Say,
-) -> Params | None:
-    """The parameters of another run, of the shapes that this one needs.
-
-    A run with a prior or phases of its own is opened with those of this one.
-
-    Raises:
-      UserError: no such run, or a subset is missing there, or has other shapes.
-    """
-    if path is None:
-        return None
-    record = open_run(path).read_record()
-    run = Run.load(
-        path,
-        prior=prior if record.config.prior == "custom" else None,
-        phases=phases if record.phases is not None else None,
-        say=say,
-    )
-    for subset, ours in like.state.params.items():
-        theirs = run.params.get(subset)
-        if jax.tree.map(jnp.shape, theirs) != jax.tree.map(jnp.shape, ours):
-            raise UserError(
-                f"the {subset} of {path} is missing or has another shape: kernels "
-                f"{_kernels(theirs)} there, {_kernels(ours)} here; start from a run "
-                "with the same model, z_dim, hidden and image size"
-            )
-    return {subset: run.params[subset] for subset in like.state.params}
-
-
-def _kernels(params: Params | None) -> str:
-    """The shapes of a subset's kernels, for a message."""
-    leaves = [] if params is None else jax.tree.leaves(params)
-    shapes = ("x".join(map(str, leaf.shape)) for leaf in leaves if leaf.ndim > 1)
-    return " ".join(shapes) or "none"
 
 
 def _split(dataset: Dataset, model: Model) -> tuple[Batch, Measure]:

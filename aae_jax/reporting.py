@@ -1,11 +1,12 @@
 """What a person sees of a training while it runs, and at its end."""
 
+import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -13,7 +14,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Column
+from rich.text import Text
 
 from aae_jax.losses import DISCRIMINATOR_EQUILIBRIUM, GENERATOR_EQUILIBRIUM
 from aae_jax.messages import say_on_stderr
@@ -27,6 +28,14 @@ EQUILIBRIA = {
 _SECONDS_BETWEEN_LINES = 5
 
 
+class _Bar(Progress):
+    """A bar, and below it the status in as many lines as it needs."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        yield from (Text(task.fields["status"]) for task in self.tasks)
+
+
 class Reporter:
     """Shows a training on stderr: a live bar in a terminal, plain lines elsewhere."""
 
@@ -36,13 +45,11 @@ class Reporter:
         self._last_line = -float("inf")
         self._ratio: float | None = None
         self._total = total_steps
-        self._bar = Progress(
+        self._bar = _Bar(
             TextColumn("step"),
             MofNCompleteColumn(),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=None),
             TimeRemainingColumn(),
-            # The rest of the line, and more lines where it is not wide enough.
-            TextColumn("{task.fields[status]}", table_column=Column(ratio=1)),
             console=console,
             expand=True,
             disable=quiet or not console.is_terminal,
@@ -105,7 +112,11 @@ def summary(folder: RunFolder, metrics: Mapping[str, Any]) -> str:
     rescaled = ", codes first scaled to the prior" if "rescaled" in latent else ""
     rows = [
         ("reconstruction_mse", metrics["reconstruction_mse"], "squared error a pixel"),
-        ("latent.ratio", latent["ratio"], f"codes to prior; 1 is perfect{rescaled}"),
+        (
+            "latent.ratio",
+            latent["ratio"],
+            f"codes to prior; 1 is perfect, more images see more{rescaled}",
+        ),
         (
             "latent.gap_fraction",
             latent["gap_fraction"],
@@ -128,6 +139,6 @@ def summary(folder: RunFolder, metrics: Mapping[str, Any]) -> str:
     places = [
         f"pictures  {folder.figures}/",
         f"metrics   {folder.metrics_file}",
-        f"go on     python evaluate.py --run-dir {folder.path}",
+        f"go on     python evaluate.py --run-dir {shlex.quote(str(folder.path))}",
     ]
     return "\n".join([head + "test images:", *lines, *places])

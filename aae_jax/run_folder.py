@@ -198,7 +198,10 @@ def open_run(path: Path | None) -> RunFolder:
     if path is None:
         return newest_run()
     if not path.is_dir():
-        raise UserError(f"run folder {path} does not exist; name one with --run-dir")
+        raise UserError(
+            f"run folder {path} does not exist; name one that train.py made, such as "
+            "one under runs/"
+        )
     folder = RunFolder(path)
     if not folder.config_file.is_file():
         raise UserError(

@@ -1,12 +1,15 @@
-"""SIGINT and SIGTERM as a request that the training loop reads between two chunks."""
+"""Signals as a request to stop, which the training loop reads between two chunks."""
 
+import contextlib
+import os
 import signal
 import threading
 from collections.abc import Mapping
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-STOPPING = (signal.SIGINT, signal.SIGTERM)
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_HEARD = b"\nstopping: saving first; a second signal ends at once\n"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -54,6 +57,9 @@ class StopRequest:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.number = number
+        # Not by print, which may be what was interrupted.
+        with contextlib.suppress(OSError):
+            os.write(2, _HEARD)
         self._handle(dict.fromkeys(self._before, signal.SIG_DFL))
 
     def _handle(self, handlers: Mapping[int, Any]) -> None:

@@ -18,7 +18,7 @@ from checkpoint_states import (
 
 from aae_jax import checkpoint
 from aae_jax.checkpoint import save_checkpoint
-from aae_jax.checkpoint_folder import DamagedError, read_manifest
+from aae_jax.checkpoint_folder import DamagedError, ends_at, read_manifest
 from aae_jax.errors import RunError
 
 
@@ -61,13 +61,20 @@ def test_a_damaged_file_is_named_and_the_checkpoint_before_is_used(
     assert len(names) >= 8
     for index, name in enumerate(names):
         folder = Path(shutil.copytree(saved_once, tmp_path / str(index)))
+        assert ends_at(folder, 200)
         DAMAGES[damage](folder / name)
+        assert not ends_at(folder, 200)
         messages = []
         assert_loads(folder, 100, say=messages.append)
         assert len(messages) == 1
         assert "step 200" in messages[0]
         assert name.name in messages[0]
         assert "using the one before" in messages[0]
+
+
+def test_the_newest_checkpoint_need_not_be_the_last_step(saved):
+    assert not ends_at(saved, 300)
+    assert not ends_at(saved.with_name("absent"), 200)
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "state/_METADATA"])

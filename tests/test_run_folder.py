@@ -285,7 +285,7 @@ def test_a_folder_that_holds_something_is_no_place_for_a_new_run(tmp_path):
 
 
 def test_only_a_folder_with_a_config_is_opened_as_a_run(tmp_path):
-    with pytest.raises(UserError, match="does not exist; name one with --run-dir"):
+    with pytest.raises(UserError, match="does not exist; name one that train"):
         open_run(tmp_path / "absent")
     with pytest.raises(UserError, match="is not a run"):
         open_run(tmp_path)

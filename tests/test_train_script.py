@@ -6,7 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from scripts import TINY, listing, wait_until
+from scripts import STEPS, TINY, listing, wait_until
 
 from aae_jax.checkpoint import checkpoint_steps
 from aae_jax.data import load_dataset
@@ -111,6 +111,22 @@ def test_a_finished_run_says_so(call_script, finished):
         ended.stdout == f"{finished.folder.path} is finished; nothing is left to do\n"
     )
     assert listing(finished.folder.path) == before
+
+
+def test_a_finished_run_that_lost_its_checkpoints_makes_them_again(
+    call_script, finished, tmp_path
+):
+    folder = RunFolder(shutil.copytree(finished.folder.path, tmp_path / "run"))
+    newest = folder.checkpoints / f"{STEPS:08d}"
+    before = json.loads((newest / "manifest.json").read_text())["content"]
+    shutil.rmtree(folder.checkpoints)
+    ended = call_script("train.py", "--resume", "--run-dir", folder.path)
+    assert ended.status == 0, ended.stderr
+    assert "has lost its checkpoints; it begins again at step 0" in ended.stderr
+    again = json.loads((newest / "manifest.json").read_text())["content"]
+    assert again["leaf_hashes"] == before["leaf_hashes"]
+    ended = call_script("train.py", "--resume", "--run-dir", folder.path)
+    assert "nothing is left to do" in ended.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,101 @@
+"""Where a training begins: its own checkpoint, another run's weights, random ones."""
+
+import dataclasses
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from aae_jax.checkpoint import load_checkpoint
+from aae_jax.errors import UserError
+from aae_jax.host_loop import Plan, save
+from aae_jax.loop import LoopState
+from aae_jax.messages import Say
+from aae_jax.networks import Params
+from aae_jax.phases import Phase
+from aae_jax.priors import Prior
+from aae_jax.run import Run
+from aae_jax.run_folder import open_run
+from aae_jax.run_record import RunRecord
+
+
+def first_state(
+    plan: Plan,
+    record: RunRecord,
+    begin: Callable[[Array], LoopState],
+    like: LoopState,
+    weights: Params | None,
+    *,
+    say: Say,
+) -> tuple[LoopState, float]:
+    """The newest checkpoint and the seconds behind it; or the start of a new run.
+
+    Raises:
+      UserError: the run was to begin with the weights of another, which are neither
+        saved here nor given.
+    """
+    loaded = load_checkpoint(plan.folder.checkpoints, like, say=say)
+    plan.folder.cut_log(loaded.step if loaded else 0)
+    if loaded is not None:
+        if not plan.quiet:
+            say(f"going on from step {loaded.step} of {plan.total_steps}")
+        return loaded.state, float(loaded.record["seconds"])
+    if plan.folder.metrics_file.exists():
+        say(f"{plan.folder.path} has lost its checkpoints; it begins again at step 0")
+    if record.init_from is not None and weights is None:
+        raise UserError(
+            f"{plan.folder.path} was stopped before it had saved the weights that it "
+            f"was to begin with; add --init-from {shlex.quote(record.init_from)}"
+        )
+    carry = begin(jax.random.key(record.config.seed))
+    if weights is not None:
+        state = dataclasses.replace(carry.state, params=weights)
+        carry = dataclasses.replace(carry, state=state)
+        # Saved at once: whoever resumes this run need not have the other one.
+        save(plan, carry, 0, 0.0)
+    return carry, 0.0
+
+
+def weights_of(
+    path: Path | None,
+    like: LoopState,
+    *,
+    prior: Prior | None,
+    phases: tuple[Phase, ...] | None,
+    say: Say,
+) -> Params | None:
+    """The parameters of another run, of the shapes that this one needs.
+
+    A run with a prior or phases of its own is opened with those of this one.
+
+    Raises:
+      UserError: no such run, or a subset is missing there, or has other shapes.
+    """
+    if path is None:
+        return None
+    record = open_run(path).read_record()
+    run = Run.load(
+        path,
+        prior=prior if record.config.prior == "custom" else None,
+        phases=phases if record.phases is not None else None,
+        say=say,
+    )
+    for subset, ours in like.state.params.items():
+        theirs = run.params.get(subset)
+        if jax.tree.map(jnp.shape, theirs) != jax.tree.map(jnp.shape, ours):
+            raise UserError(
+                f"the {subset} of {path} is missing or has another shape: kernels "
+                f"{_kernels(theirs)} there, {_kernels(ours)} here; start from a run "
+                "with the same model, z_dim, hidden and image size"
+            )
+    return {subset: run.params[subset] for subset in like.state.params}
+
+
+def _kernels(params: Params | None) -> str:
+    """The shapes of a subset's kernels, for a message."""
+    leaves = [] if params is None else jax.tree.leaves(params)
+    shapes = ("x".join(map(str, leaf.shape)) for leaf in leaves if leaf.ndim > 1)
+    return " ".join(shapes) or "none"
