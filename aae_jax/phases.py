@@ -234,8 +234,19 @@ VARIANTS: Mapping[str, tuple[Phase, ...]] = {
 
 
 def subsets_of(phases: Iterable[Phase]) -> tuple[str, ...]:
-    """The subsets that a variant has: those that its phases move, each once."""
-    return tuple(dict.fromkeys(name for phase in phases for name in phase.moves))
+    """The subsets that a variant has: those that its phases move, each once.
+
+    Raises:
+      UserError: no phase moves the encoder, or none the decoder.
+    """
+    subsets = tuple(dict.fromkeys(name for phase in phases for name in phase.moves))
+    for needed in ("encoder", "decoder"):
+        if needed not in subsets:
+            raise UserError(
+                f"no phase moves the {needed}; add one that does, such as "
+                "VARIANTS['autoencoder'][0]"
+            )
+    return subsets
 
 
 def find_phase(phases: tuple[Phase, ...], phase: str | Phase) -> int:

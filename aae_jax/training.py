@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from aae_jax.config import Config
 from aae_jax.errors import UserError
-from aae_jax.networks import Params
+from aae_jax.networks import SUBSETS, Params
 from aae_jax.optimizers import make_optimizer
 from aae_jax.phases import (
     VARIANTS,
@@ -83,6 +83,9 @@ def init(
       image_shape: `(height, width, channels)`.
       prior: in place of the config's.
       phases: in place of the variant's.
+
+    Raises:
+      UserError: no phase moves the encoder, or none the decoder.
     """
     phases = phases or VARIANTS[config.model]
     networks = make_model(config, image_shape=image_shape, prior=prior).networks
@@ -115,7 +118,7 @@ def make_update(
 
     Raises:
       UserError: the variant has no such phase; when the update is called, a loss that
-        returns no terms.
+        returns no terms, or reads a subset that the variant does not have.
     """
     phases = phases or VARIANTS[config.model]
     index = find_phase(phases, phase)
@@ -130,7 +133,15 @@ def make_update(
         moved = {name: state.params[name] for name in phase.moves}
 
         def loss(moved: Params) -> tuple[Array, dict[str, Array]]:
-            result: Any = phase.loss(state.params | moved, batch, key, model)
+            try:
+                result: Any = phase.loss(state.params | moved, batch, key, model)
+            except KeyError as error:
+                if error.args[0] not in SUBSETS:
+                    raise
+                raise UserError(
+                    f"phase {phase.name!r} reads {error}, which no phase of "
+                    f"{[each.name for each in phases]} moves; add one that does"
+                ) from error
             if not isinstance(result, tuple) or len(result) != 2:
                 raise UserError(
                     f"the loss of phase {phase.name!r} returned {result!r}; return "

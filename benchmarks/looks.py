@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from matplotlib.figure import Figure
 from rows import ROOT, ROW_OF, finished_seeds, load
 
 from aae_jax import Run, load_dataset
+from aae_jax.figures import save
 from aae_jax.holdout import hold_out
 from aae_jax.metrics import latent_match, make_reference
 
@@ -14,18 +15,21 @@ from aae_jax.metrics import latent_match, make_reference
 def origin(data: str, runs: Path) -> None:
     """Print and draw what (0, 0) decodes to, without and with an adversary."""
     images = load_dataset(data).x_test.reshape(-1, 28 * 28) / np.float32(255)
-    decoded = []
+    decoded = {}
     for name in ("autoencoder", "aae"):
         for seed in finished_seeds(runs, ROW_OF[name])[:3]:
             run = load(runs, name, seed)
             x_hat = run.decode(np.zeros((1, 2), np.float32)).reshape(-1)
             nearest = np.square(images - x_hat).mean(axis=1).min()
             print(f"{name} seed {seed}: {nearest:.4f} from the nearest test image")
-            decoded.append(x_hat.reshape(28, 28))
-    strip = np.concatenate([np.pad(each, 2) for each in decoded], axis=1)
-    picture = Image.fromarray(np.rint(255 * strip).astype(np.uint8))
-    scaled = picture.resize((4 * picture.width, 4 * picture.height), Image.NEAREST)
-    scaled.save(ROOT / "docs" / "figures" / "origin.png")
+            decoded[f"{name}, seed {seed}"] = x_hat.reshape(28, 28)
+    figure = Figure(figsize=(1.6 * len(decoded), 1.9), layout="constrained")
+    panels = figure.subplots(1, len(decoded), squeeze=False)[0]
+    for axes, (title, image) in zip(panels, decoded.items(), strict=True):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=1)
+        axes.set_title(title, fontsize=9)
+        axes.axis("off")
+    save(figure, ROOT / "docs" / "figures" / "origin.png")
 
 
 def blocks(data: str, runs: Path) -> None:

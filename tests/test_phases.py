@@ -53,6 +53,8 @@ def test_subsets_are_named_once_in_the_order_of_the_phases():
     both = ("encoder", "decoder", "discriminator")
     assert subsets_of(VARIANTS["aae"]) == subsets_of(VARIANTS["aae-joint"]) == both
     assert subsets_of([GENERATOR, RECONSTRUCTION]) == ("encoder", "decoder")
+    with pytest.raises(UserError, match="no phase moves the decoder; add one"):
+        subsets_of([GENERATOR, DISCRIMINATOR])
 
 
 def test_a_phase_is_found_by_itself_or_by_its_name():

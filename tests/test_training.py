@@ -103,7 +103,7 @@ def test_gradient_norm_is_that_of_the_whole_gradient(tiny_config, tiny_batch):
         layer = params["encoder"]["Dense_2"]["bias"]
         return (layer * jnp.array([3.0, 4.0])).sum(), {}
 
-    phase = Phase("linear", loss, ("encoder",), "generator")
+    phase = Phase("linear", loss, ("encoder", "decoder"), "generator")
     state = init(tiny_config, jax.random.key(0), image_shape=SHAPE, phases=(phase,))
     _, info = jax.jit(make_update(tiny_config, phase, phases=(phase,)))(
         state, tiny_batch
@@ -194,3 +194,18 @@ def test_phases_from_python_take_the_place_of_the_variant_s(tiny_config, tiny_ba
         lengths.append(float(info.losses["length"]))
     assert lengths[-1] < lengths[0] / 2
     assert isinstance(state, TrainState)
+
+
+def test_a_phase_that_reads_what_no_phase_moves_is_refused(tiny_config, tiny_batch):
+    phases = (RECONSTRUCTION, GENERATOR)
+    state = init(tiny_config, jax.random.key(0), image_shape=SHAPE, phases=phases)
+    step = make_step(tiny_config, phases=phases)
+    with pytest.raises(UserError, match="'generator' reads 'discriminator', which no"):
+        step(state, tiny_batch)
+
+    def careless(params, batch, key, model):
+        return {}["own"], {}
+
+    own = Phase("own", careless, ("encoder", "decoder"), "reconstruction")
+    with pytest.raises(KeyError, match="own"):
+        make_step(tiny_config, phases=(own,))(state, tiny_batch)
