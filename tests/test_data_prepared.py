@@ -152,7 +152,7 @@ def test_names_with_version_and_config(root, tmp_path):
     for name in ("letters/small", "letters/small:3.0.1"):
         check_dataset_name(name, data_dir=tmp_path)
     assert len(load_dataset("letters/small", data_dir=tmp_path).x_train) == 24
-    with pytest.raises(UserError, match="did you mean 'letters/small'"):
+    with pytest.raises(UserError, match="did you mean letters/small"):
         check_dataset_name("leters/small", data_dir=tmp_path)
     for name in ("letters/small:9.9.9", "../letters/small", "letters"):
         with pytest.raises(UserError, match=r"unknown|does not exist"):

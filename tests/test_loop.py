@@ -135,7 +135,7 @@ def watching_phase():
         nothing = 0 * params["encoder"]["Dense_2"]["bias"].sum()
         return nothing, {"rows": rows.sum(), "squares": (rows * rows).sum()}
 
-    return Phase("watching", loss, ("encoder",), "generator")
+    return Phase("watching", loss, ("encoder", "decoder"), "generator")
 
 
 def test_the_loop_takes_each_epoch_s_images_once_in_a_new_order(tiny_config, data):
