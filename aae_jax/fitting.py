@@ -133,12 +133,13 @@ def _plan(
 
 
 def _split(dataset: Dataset, model: Model) -> tuple[Batch, Measure]:
-    """The images to train on, on the device; and what measures on those held out."""
+    """What to train on, on the device; and what measures on the images held out."""
     train_rows, held_out_rows = hold_out(len(dataset.x_train))
     rows = watched(held_out_rows)
-    labels = None if dataset.y_train is None else dataset.y_train[rows]
-    measure = make_measure(model, dataset.x_train[rows], labels)
-    return Batch(jnp.asarray(dataset.x_train[train_rows])), measure
+    x, y = dataset.x_train, dataset.y_train
+    measure = make_measure(model, x[rows], None if y is None else y[rows])
+    labels = None if y is None else jnp.asarray(y[train_rows])
+    return Batch(jnp.asarray(x[train_rows]), labels), measure
 
 
 def _finish(run: Run, plan: Plan, dataset: Dataset, seconds: float) -> None:

@@ -59,9 +59,10 @@ def init_loop(
     """What the loop starts from: see `init` for the arguments."""
     phases = phases or VARIANTS[config.model]
     state = init(config, key, image_shape=image_shape, prior=prior, phases=phases)
-    image = jnp.zeros((config.batch_size, *image_shape), jnp.float32)
+    x = jnp.zeros((config.batch_size, *image_shape), jnp.float32)
+    y = jnp.zeros(config.batch_size, jnp.int32)  # for phases that read labels
     step = make_step(config, prior=prior, phases=phases)
-    _, info = jax.eval_shape(step, state, Batch(image))
+    _, info = jax.eval_shape(step, state, Batch(x, y))
     return LoopState(
         state=state,
         sums=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), info),

@@ -17,7 +17,7 @@ from aae_jax.errors import RunError, UserError
 from aae_jax.fitting import fit
 from aae_jax.networks import Params
 from aae_jax.options import RunOptions
-from aae_jax.phases import VARIANTS
+from aae_jax.phases import VARIANTS, Phase
 from aae_jax.priors import Prior
 from aae_jax.run import Run
 from aae_jax.run_folder import RunFolder
@@ -63,6 +63,12 @@ def test_own_data_prior_and_phases_make_a_run_that_python_reopens(
     tiny_config, tiny_dataset, tmp_path, capfd
 ):
     phases = tuple(dataclasses.replace(p, name=f"my_{p.name}") for p in VARIANTS["aae"])
+
+    def labels_loss(params, batch, key, model):
+        nothing = 0 * params["encoder"]["Dense_2"]["bias"].sum()
+        return nothing, {"label": batch.y.astype(jnp.float32).mean()}
+
+    phases += (Phase("my_labels", labels_loss, ("encoder",), "generator"),)
     path = tmp_path / "new folder" / "run"
     run = fit(
         tiny_config,
@@ -77,6 +83,9 @@ def test_own_data_prior_and_phases_make_a_run_that_python_reopens(
     assert (record.config.prior, record.config.dataset) == ("custom", "tiny")
     assert record.phases == tuple(phase.name for phase in phases)
     assert set(run.folder.read_log()[-1]["gradient_norms"]) == set(record.phases)
+    # The four classes are as frequent as each other.
+    label = run.folder.read_log()[0]["losses"]["label"]
+    assert label == pytest.approx(1.5, abs=0.1)
     radii = np.linalg.norm(run.sample_codes(50), axis=1)
     np.testing.assert_allclose(radii, 4, rtol=1e-5)
 

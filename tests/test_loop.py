@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from states import assert_same_bits
 
-from aae_jax.loop import NEVER, LoopState, data_order, init_loop, make_loop, take
+from aae_jax.loop import NEVER, data_order, init_loop, make_loop, take
 from aae_jax.phases import (
     RECONSTRUCTION,
     Batch,
     Phase,
 )
-from aae_jax.training import init, make_step
+from aae_jax.training import make_step
 
 SHAPE = (8, 8, 1)
 # 20 images a batch: 5 full batches an epoch, and 10 images left over.
@@ -144,13 +144,7 @@ def test_the_loop_takes_each_epoch_s_images_once_in_a_new_order(tiny_config, dat
     labelled = Batch(data.x, jnp.arange(N_IMAGES))
     key = jax.random.key(0)
     step = make_step(config, phases=phases)
-    state = init(config, key, image_shape=SHAPE, phases=phases)
-    _, info = jax.eval_shape(step, state, take(labelled, jnp.arange(20)))
-    carry = LoopState(
-        state=state,
-        sums=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), info),
-        first_bad={"watching": jnp.array(NEVER)},
-    )
+    carry = init_loop(config, key, image_shape=SHAPE, phases=phases)
     loop = make_loop(config, step)
     orders = [np.asarray(data_order(key, jnp.int32(epoch), 110)) for epoch in (0, 1)]
     seen = 0
