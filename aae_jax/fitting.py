@@ -8,7 +8,6 @@ import numpy as np
 
 from aae_jax.config import Config
 from aae_jax.data import Dataset
-from aae_jax.errors import UserError
 from aae_jax.first_state import first_state, weights_of
 from aae_jax.holdout import hold_out, watched
 from aae_jax.host_loop import Plan, run_loop
@@ -68,12 +67,7 @@ def fit(
       Interrupted: SIGINT, SIGTERM or SIGHUP came; everything is saved.
     """
     options = options or RunOptions()
-    if not isinstance(dataset, Dataset | None):
-        raise UserError(
-            f"dataset is a {type(dataset).__name__}; give Dataset.from_arrays(x, y) or "
-            "load_dataset(...)"
-        )
-    dataset = dataset or load_data(config, options, say=say)
+    dataset = load_data(config, options, given=dataset, say=say)
     config = settle(config, dataset, options, prior=prior)
     record = make_record(config, dataset, phases=phases, init_from=options.init_from)
     begin = partial(

@@ -22,8 +22,25 @@ from aae_jax.run_folder import RunFolder, make_new_folder, newest_run
 from aae_jax.run_record import RunRecord
 
 
-def load_data(config: Config, options: RunOptions, *, say: Say) -> Dataset:
-    """The images that a config names, see `load_dataset`."""
+def load_data(
+    config: Config,
+    options: RunOptions,
+    *,
+    given: Dataset | None = None,
+    say: Say,
+) -> Dataset:
+    """The images that are given, or that the config names, see `load_dataset`.
+
+    Raises:
+      UserError: what is given is no Dataset; what is named cannot be read.
+    """
+    if isinstance(given, Dataset):
+        return given
+    if given is not None:
+        raise UserError(
+            f"dataset is a {type(given).__name__}; give Dataset.from_arrays(x, y) or "
+            "load_dataset(...)"
+        )
     name = config.dataset
     return load_dataset(
         # What `auto` is gets announced, but for those who want to hear nothing.

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Mapping
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -47,12 +47,7 @@ class StopRequest:
             self._handle(dict.fromkeys(self._before, self._note))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._handle(self._before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:

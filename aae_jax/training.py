@@ -20,7 +20,9 @@ from aae_jax.optimizers import make_optimizer
 from aae_jax.phases import (
     VARIANTS,
     Batch,
+    Model,
     Phase,
+    Terms,
     find_phase,
     make_model,
     subsets_of,
@@ -132,22 +134,8 @@ def make_update(
         key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), index)
         moved = {name: state.params[name] for name in phase.moves}
 
-        def loss(moved: Params) -> tuple[Array, dict[str, Array]]:
-            try:
-                result: Any = phase.loss(state.params | moved, batch, key, model)
-            except KeyError as error:
-                if error.args[0] not in SUBSETS:
-                    raise
-                raise UserError(
-                    f"phase {phase.name!r} reads {error}, which no phase of "
-                    f"{[each.name for each in phases]} moves; add one that does"
-                ) from error
-            if not isinstance(result, tuple) or len(result) != 2:
-                raise UserError(
-                    f"the loss of phase {phase.name!r} returned {result!r}; return "
-                    "(loss, terms), terms a dict of what is to be logged"
-                )
-            return result
+        def loss(moved: Params) -> tuple[Array, Terms]:
+            return _evaluate(phase, state.params | moved, batch, key, model)
 
         gradients, terms = jax.grad(loss, has_aux=True)(moved)
         # optax.partition wants the whole tree; it never reads what it holds.
@@ -165,6 +153,27 @@ def make_update(
         return state, StepInfo(terms, {phase.name: optax.tree.norm(gradients)})
 
     return update
+
+
+def _evaluate(
+    phase: Phase, params: Params, batch: Batch, key: PRNGKeyArray, model: Model
+) -> tuple[Array, Terms]:
+    """The loss of a phase, which may be a user's own: its mistakes told in words."""
+    try:
+        result: Any = phase.loss(params, batch, key, model)
+    except KeyError as error:
+        if error.args[0] not in SUBSETS:
+            raise
+        raise UserError(
+            f"phase {phase.name!r} reads {error}, which no phase of this variant "
+            "moves; add one that does"
+        ) from error
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise UserError(
+            f"the loss of phase {phase.name!r} returned {result!r}; return (loss, "
+            "terms), terms a dict of what is to be logged"
+        )
+    return result
 
 
 def make_step(

@@ -59,71 +59,81 @@ def poisoned(at):
     return (dataclasses.replace(first, loss=loss), *others)
 
 
-def test_own_data_prior_and_phases_make_a_run_that_python_reopens(
-    tiny_config, tiny_dataset, tmp_path, capfd
-):
+def labels_loss(params, batch, key, model):
+    """Moves nothing, and logs the mean label of the batch."""
+    nothing = 0 * params["encoder"]["Dense_2"]["bias"].sum()
+    return nothing, {"label": batch.y.astype(jnp.float32).mean()}
+
+
+@pytest.fixture(scope="module")
+def own(tiny_dataset):
+    """Arguments of `fit`: data, a prior and phases of one's own."""
     phases = tuple(dataclasses.replace(p, name=f"my_{p.name}") for p in VARIANTS["aae"])
-
-    def labels_loss(params, batch, key, model):
-        nothing = 0 * params["encoder"]["Dense_2"]["bias"].sum()
-        return nothing, {"label": batch.y.astype(jnp.float32).mean()}
-
     phases += (Phase("my_labels", labels_loss, ("encoder",), "generator"),)
-    path = tmp_path / "new folder" / "run"
-    run = fit(
-        tiny_config,
-        dataset=tiny_dataset,
-        prior=RING,
-        phases=phases,
-        options=quiet(path),
-        say=say_nothing,
-    )
-    assert capfd.readouterr() == ("", "")  # it was to be quiet
-    record = run.folder.read_record()
+    return {"dataset": tiny_dataset, "prior": RING, "phases": phases}
+
+
+@pytest.fixture(scope="module")
+def own_run(own, tiny_config, tmp_path_factory):
+    path = tmp_path_factory.mktemp("own") / "new folder" / "run"
+    return fit(tiny_config, **own, options=quiet(path), say=say_nothing)
+
+
+def test_own_data_prior_and_phases_make_a_run_that_python_reopens(own, own_run):
+    path, phases = own_run.folder.path, own["phases"]
+    record = own_run.folder.read_record()
     assert (record.config.prior, record.config.dataset) == ("custom", "tiny")
     assert record.phases == tuple(phase.name for phase in phases)
-    assert set(run.folder.read_log()[-1]["gradient_norms"]) == set(record.phases)
+    log = own_run.folder.read_log()
+    assert set(log[-1]["gradient_norms"]) == set(record.phases)
     # The four classes are as frequent as each other.
-    label = run.folder.read_log()[0]["losses"]["label"]
-    assert label == pytest.approx(1.5, abs=0.1)
-    radii = np.linalg.norm(run.sample_codes(50), axis=1)
+    assert log[0]["losses"]["label"] == pytest.approx(1.5, abs=0.1)
+    radii = np.linalg.norm(own_run.sample_codes(50), axis=1)
     np.testing.assert_allclose(radii, 4, rtol=1e-5)
 
     again = Run.load(path, prior=RING, phases=phases)
-    assert leaf_bytes(again.params) == leaf_bytes(run.params)
-    assert again.metrics() == run.metrics()
+    assert leaf_bytes(again.params) == leaf_bytes(own_run.params)
+    assert again.metrics() == own_run.metrics()
     with pytest.raises(UserError, match=r"phases of its own \(my_reconstruction, my_"):
         Run.load(path, prior=RING)
     with pytest.raises(UserError, match=r"Run\.load\(path, prior=\.\.\.\)"):
         Run.load(path, phases=phases)
 
-    # Its weights may begin another run with that prior and those phases.
-    arguments = {"dataset": tiny_dataset, "prior": RING, "phases": phases}
-    options = quiet(tmp_path / "next", init_from=path)
-    fit(tiny_config, **arguments, options=options, say=say_nothing)
-    with pytest.raises(UserError, match="phases of its own"):
-        fit(tiny_config, **(arguments | {"phases": None}), options=options)
 
-    # Going on takes the same prior, phases, data and config.
+def test_weights_of_a_run_with_its_own_prior_and_phases_begin_another(
+    own, own_run, tiny_config, tmp_path, capfd
+):
+    options = quiet(tmp_path / "next", init_from=own_run.folder.path)
+    fit(tiny_config, **own, options=options, say=say_nothing)
+    assert capfd.readouterr() == ("", "")  # it was to be quiet
+    with pytest.raises(UserError, match="phases of its own"):
+        fit(tiny_config, **(own | {"phases": None}), options=options)
+
+
+def test_going_on_takes_the_same_prior_phases_data_and_config(
+    own, own_run, tiny_config, tiny_dataset
+):
+    path = own_run.folder.path
     options = quiet(path, resume=True)
-    before = run.folder.metrics_file.read_bytes()
-    same = fit(tiny_config, **arguments, options=options, say=say_nothing)
-    assert leaf_bytes(same.params) == leaf_bytes(run.params)
-    assert run.folder.metrics_file.read_bytes() == before
-    fewer = dataclasses.replace(
+    before = own_run.folder.metrics_file.read_bytes()
+    same = fit(tiny_config, **own, options=options, say=say_nothing)
+    assert leaf_bytes(same.params) == leaf_bytes(own_run.params)
+    assert own_run.folder.metrics_file.read_bytes() == before
+    other = dataclasses.replace(
         tiny_dataset, x_train=tiny_dataset.x_train[::-1].copy(), class_names=None
     )
     for change, words in (
         ({"phases": None}, "give the same phases"),
         ({"prior": None}, "prior is 'custom' in the run and 'normal' now"),
-        ({"dataset": fewer}, "not those that"),
+        ({"dataset": other}, "not those that"),
+        ({"dataset": tiny_dataset.x_train}, "is a ndarray; give Dataset.from_arrays"),
     ):
         with pytest.raises(UserError, match=words):
-            fit(tiny_config, **(arguments | change), options=options)
+            fit(tiny_config, **(own | change), options=options)
     with pytest.raises(UserError, match="steps is 60 in the run and 61 now"):
-        fit(dataclasses.replace(tiny_config, steps=61), **arguments, options=options)
+        fit(dataclasses.replace(tiny_config, steps=61), **own, options=options)
     with pytest.raises(UserError, match="never overwritten"):
-        fit(tiny_config, **arguments, options=quiet(path))
+        fit(tiny_config, **own, options=quiet(path))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_phase(
