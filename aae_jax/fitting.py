@@ -58,7 +58,7 @@ def fit(
       say: is told what a user should know, a line at a time.
 
     Returns:
-      The trained run, with test metrics and figures in its folder.
+      The trained run, with test metrics, and figures, in its folder.
 
     Raises:
       UserError: data that cannot be read or does not fit the config; a folder that is
@@ -70,8 +70,14 @@ def fit(
     dataset = load_data(config, options, given=dataset, say=say)
     config = settle(config, dataset, options, prior=prior)
     record = make_record(config, dataset, phases=phases, init_from=options.init_from)
+    step = make_step(config, prior=prior, phases=phases)
     begin = partial(
-        init_loop, config, image_shape=dataset.image_shape, prior=prior, phases=phases
+        init_loop,
+        config,
+        step=step,
+        image_shape=dataset.image_shape,
+        prior=prior,
+        phases=phases,
     )
     like = jax.eval_shape(begin, jax.random.key(config.seed))
     # Read before anything is written: it may be refused.
@@ -85,7 +91,7 @@ def fit(
             carry, seconds = first_state(plan, record, begin, like, weights, say=say)
             model = make_model(config, image_shape=dataset.image_shape, prior=prior)
             data, measure = _split(dataset, model)
-            loop = make_loop(config, make_step(config, prior=prior, phases=phases))
+            loop = make_loop(config, step)
             if not options.quiet:
                 say("compiling; the first step comes in a few seconds")
             # A call of no steps compiles before the clock starts: seconds are training.
@@ -103,8 +109,9 @@ def fit(
         run = Run(folder, record, model, carry.state.params, plan.total_steps)
         if not folder.metrics_file.exists():
             if not options.quiet:
-                say("measuring on the test images, and drawing")
-            _finish(run, plan, dataset, seconds)
+                then = "" if options.no_figures else ", and drawing"
+                say(f"measuring on the test images{then}")
+            _finish(run, plan, dataset, seconds, figures=not options.no_figures)
     return run
 
 
@@ -136,12 +143,15 @@ def _split(dataset: Dataset, model: Model) -> tuple[Batch, Measure]:
     return Batch(jnp.asarray(x[train_rows]), labels), measure
 
 
-def _finish(run: Run, plan: Plan, dataset: Dataset, seconds: float) -> None:
+def _finish(
+    run: Run, plan: Plan, dataset: Dataset, seconds: float, *, figures: bool
+) -> None:
     """Read the test set, once: the figures, then metrics.json, which tells the end."""
-    from aae_jax.pictures import draw_pictures  # matplotlib takes seconds to import
-
     test = (dataset.x_test, dataset.y_test)
-    draw_pictures(run, lambda: test, out=run.folder.figures)
+    if figures:
+        from aae_jax.pictures import draw_pictures  # matplotlib takes seconds to import
+
+        draw_pictures(run, lambda: test, out=run.folder.figures)
     write_json(
         run.folder.metrics_file,
         {

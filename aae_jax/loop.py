@@ -17,7 +17,6 @@ from aae_jax.training import (
     TrainState,
     Update,
     init,
-    make_step,
 )
 
 
@@ -51,17 +50,20 @@ def data_order(key: PRNGKeyArray, epoch: Array, n_images: int) -> Int[Array, " n
 def init_loop(
     config: Config,
     key: PRNGKeyArray,
+    step: Update,
     *,
     image_shape: tuple[int, int, int],
     prior: Prior | None = None,
     phases: tuple[Phase, ...] | None = None,
 ) -> LoopState:
-    """What the loop starts from: see `init` for the arguments."""
+    """What the loop starts from: see `init` for the arguments.
+
+    `step`, from the same arguments, is not run; its infos tell which sums there are.
+    """
     phases = phases or VARIANTS[config.model]
     state = init(config, key, image_shape=image_shape, prior=prior, phases=phases)
     x = jnp.zeros((config.batch_size, *image_shape), jnp.float32)
     y = jnp.zeros(config.batch_size, jnp.int32)  # for phases that read labels
-    step = make_step(config, prior=prior, phases=phases)
     _, info = jax.eval_shape(step, state, Batch(x, y))
     return LoopState(
         state=state,

@@ -20,6 +20,8 @@ class RunOptions:
     """Where prepared data sets lie; the user's cache folder by default."""
     memory_limit: float | None = None
     """GiB that the data may take unpacked; by default a quarter of the memory."""
+    no_figures: bool = False
+    """No pictures at the end; evaluate.py draws them later."""
     quiet: bool = False
     """No progress, only the result."""
 

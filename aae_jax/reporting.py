@@ -130,8 +130,9 @@ def summary(folder: RunFolder, metrics: Mapping[str, Any]) -> str:
     ]
     images, steps = metrics["images"], metrics["steps"]
     head = f"trained for {steps:,} steps in {metrics['seconds']:.0f} s; on {images:,} "
+    pictures = [f"pictures  {folder.figures}/"] if folder.figures.exists() else []
     places = [
-        f"pictures  {folder.figures}/",
+        *pictures,
         f"metrics   {folder.metrics_file}",
         f"go on     python evaluate.py --run-dir {shlex.quote(str(folder.path))}",
     ]

@@ -24,6 +24,7 @@ from aae_jax.priors import Prior
 from aae_jax.run_folder import RunFolder, open_run
 from aae_jax.run_record import RunRecord
 from aae_jax.small_files import read_json
+from aae_jax.training import make_step
 
 _BATCH_ROWS, _BATCH_VALUES = 500, 2**24
 """A network is applied to so many rows, and values of their images, at a time."""
@@ -85,6 +86,7 @@ class Run:
             lambda key: init_loop(
                 record.config,
                 key,
+                make_step(record.config, prior=prior, phases=phases),
                 image_shape=record.image_shape,
                 prior=prior,
                 phases=phases,

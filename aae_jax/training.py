@@ -152,7 +152,7 @@ def make_update(
         )
         return state, StepInfo(terms, {phase.name: optax.tree.norm(gradients)})
 
-    return update
+    return jax.jit(update, inline=True)
 
 
 def _evaluate(
@@ -212,4 +212,4 @@ def make_step(
         )
         return state, StepInfo(losses, gradient_norms)
 
-    return step
+    return jax.jit(step, inline=True)

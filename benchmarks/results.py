@@ -55,6 +55,7 @@ TARGETS = {
 METRICS = {
     "mse": ("test MSE", 4),
     "ratio": ("latent ratio", 2),
+    "held_out": ("held-out ratio", 2),
     "gap": ("gap fraction", 3),
     "knn": ("5-NN", 3),
 }
@@ -68,13 +69,14 @@ def numbers(runs: Path, row: Row) -> Iterator[dict[str, Any]]:
     for seed in finished_seeds(runs, row):
         folder = run_folder(runs, row, seed)
         refuse_stale(folder, row, seed)
-        metrics = json.loads(folder.metrics_file.read_text())
+        metrics, log = json.loads(folder.metrics_file.read_text()), folder.read_log()
         yield {
             "mse": metrics["reconstruction_mse"],
             "ratio": metrics["latent"]["ratio"],
+            "held_out": log[-1]["validation"]["latent"]["ratio"],
             "gap": metrics["latent"]["gap_fraction"],
             "knn": metrics["knn_accuracy"],
-            "std": deviations(folder.read_log()),
+            "std": deviations(log),
             "steps": metrics["steps"],
             "minutes": metrics["seconds"] / 60,
         }
@@ -96,7 +98,7 @@ def table(runs: Path, rows: Sequence[Row]) -> str:
     lines = [
         f"| row | seeds | steps | {titles} | deviation of the codes while training "
         "| minutes |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     commands = []
     for row in rows:
@@ -150,10 +152,9 @@ def tried(runs: Path, rows: Sequence[Row]) -> str:
     """What was tried, as Markdown: the last line of each log, on held-out images."""
     if not any(finished_seeds(runs, row) for row in rows):
         return "None of these trainings has been run since the recipes last changed.\n"
-    titles = " | ".join(title.removeprefix("test ") for title, _ in METRICS.values())
     lines = [
-        f"| `python train.py --dataset path/to/mnist {SHORT.strip()} ...` | {titles} "
-        "| deviation of the codes |",
+        f"| `python train.py --dataset path/to/mnist {SHORT.strip()} ...` "
+        "| MSE | latent ratio | gap fraction | 5-NN | deviation of the codes |",
         "|---|---|---|---|---|---|",
     ]
     for row in rows:

@@ -173,7 +173,7 @@ def test_every_flag_of_train_reaches_its_field(place):
         "--reconstruction-weight 7 --reconstruction-weight-final 0.07 "
         "--instance-noise 0.08 --gradient-penalty 0.8 --input-noise 0.9 "
         "--standardize-codes False --run-dir new --data-dir data --memory-limit 0.5 "
-        "--quiet"
+        "--no-figures --quiet"
     )
     request = training_request(line.split())
     given = {word[2:].replace("-", "_") for word in line.split() if word[:2] == "--"}

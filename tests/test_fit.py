@@ -38,7 +38,7 @@ RING = Prior(
 
 
 def quiet(path, **options):
-    return RunOptions(run_dir=path, quiet=True, **options)
+    return RunOptions(run_dir=path, quiet=True, no_figures=True, **options)
 
 
 def say_nothing(line):

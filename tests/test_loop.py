@@ -28,17 +28,22 @@ def data(tiny_dataset):
 
 
 @pytest.fixture(scope="module")
-def loop(tiny_config):
-    return make_loop(tiny_config, make_step(tiny_config))
+def step(tiny_config):
+    return make_step(tiny_config)
 
 
 @pytest.fixture(scope="module")
-def begin(tiny_config):
+def loop(tiny_config, step):
+    return make_loop(tiny_config, step)
+
+
+@pytest.fixture(scope="module")
+def begin(tiny_config, step):
     """`begin(seed)`: what the loop starts from, a new copy to give away."""
 
     @functools.cache
     def first(seed):
-        return init_loop(tiny_config, jax.random.key(seed), image_shape=SHAPE)
+        return init_loop(tiny_config, jax.random.key(seed), step, image_shape=SHAPE)
 
     return lambda seed=0: jax.tree.map(jnp.copy, first(seed))
 
@@ -57,9 +62,8 @@ def run(begin, loop, data):
 
 
 @pytest.fixture(scope="module")
-def single_step(tiny_config, data):
+def single_step(step, data):
     """The step on named rows of the data, outside the loop."""
-    step = make_step(tiny_config)
     return jax.jit(lambda state, rows: step(state, take(data, rows)))
 
 
@@ -144,7 +148,7 @@ def test_the_loop_takes_each_epoch_s_images_once_in_a_new_order(tiny_config, dat
     labelled = Batch(data.x, jnp.arange(N_IMAGES))
     key = jax.random.key(0)
     step = make_step(config, phases=phases)
-    carry = init_loop(config, key, image_shape=SHAPE, phases=phases)
+    carry = init_loop(config, key, step, image_shape=SHAPE, phases=phases)
     loop = make_loop(config, step)
     orders = [np.asarray(data_order(key, jnp.int32(epoch), 110)) for epoch in (0, 1)]
     seen = 0
@@ -202,8 +206,9 @@ def test_first_bad_names_the_phase_and_the_step(tiny_config, data):
     key, bad = jax.random.key(0), 2
     row = data_order(key, jnp.int32(0), N_IMAGES)[20 * bad + 7]
     white = Batch(data.x.at[row].set(255))
-    loop = make_loop(tiny_config, make_step(tiny_config, phases=phases))
-    carry = init_loop(tiny_config, key, image_shape=SHAPE, phases=phases)
+    step = make_step(tiny_config, phases=phases)
+    loop = make_loop(tiny_config, step)
+    carry = init_loop(tiny_config, key, step, image_shape=SHAPE, phases=phases)
     never = int(NEVER)
     for end, expected in (
         (bad, [never, never, never]),

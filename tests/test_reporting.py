@@ -94,6 +94,7 @@ def test_the_summary_says_what_numbers_mean_and_where_files_are(tmp_path):
     assert text.startswith("trained for 27,000 steps in 61 s; on 2,000 test images:\n")
     assert "0.0345   squared error a pixel" in text
     assert "more images see more, codes first scaled to the prior" in text
+    assert "pictures" not in text  # none were drawn
     assert "accuracy" not in text  # there is none without labels and discriminator
     assert f"python evaluate.py --run-dir {tmp_path}" in text
 

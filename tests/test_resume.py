@@ -11,6 +11,7 @@ from scripts import STEPS, STEPS_PER_EPOCH, TINY, wait, wait_until
 from aae_jax.checkpoint import checkpoint_steps, load_checkpoint
 from aae_jax.loop import init_loop
 from aae_jax.run_folder import RunFolder
+from aae_jax.training import make_step
 
 pytest_plugins = ["script_fixtures"]
 
@@ -21,7 +22,12 @@ def all_leaves(folder):
     """Names, types and bits of parameters, optimizer states, sums, key and step."""
     record = folder.read_record()
     like = jax.eval_shape(
-        lambda key: init_loop(record.config, key, image_shape=record.image_shape),
+        lambda key: init_loop(
+            record.config,
+            key,
+            make_step(record.config),
+            image_shape=record.image_shape,
+        ),
         jax.random.key(record.config.seed),
     )
     loaded = load_checkpoint(folder.checkpoints, like, say=pytest.fail)
@@ -120,8 +126,10 @@ def test_stopped_killed_and_resumed_it_ends_with_the_same_bits(
     kill_after_it_logged(train("--resume"), folder, step)
     terminate_after_a_look(train("--resume"), folder, step, look)
     # Compiled anew: the bits are the program's, not those of one compilation.
-    ended = wait(train("--resume", cache=tmp_path / "compiled"))
+    ended = wait(train("--resume", "--no-figures", cache=tmp_path / "compiled"))
     assert ended.status == 0, ended.stderr
+    assert ended.stderr.endswith("\nmeasuring on the test images\n")
+    assert not folder.figures.exists()
     assert "bits may differ" not in ended.stderr
     assert_same_run(folder, straight)
 
@@ -129,7 +137,8 @@ def test_stopped_killed_and_resumed_it_ends_with_the_same_bits(
     newest, before, _ = checkpoint_steps(folder.checkpoints)
     folder.metrics_file.unlink()
     flip_a_bit(folder.checkpoints / f"{newest:08d}")
-    ended = call_script("train.py", "--resume", "--run-dir", folder.path, "--quiet")
+    line = ("--resume", "--run-dir", folder.path, "--quiet", "--no-figures")
+    ended = call_script("train.py", *line)
     assert ended.status == 0, ended.stderr
     (warning,) = ended.stderr.splitlines()  # --quiet is silent but for warnings
     assert warning.startswith(f"the checkpoint of step {STEPS} in ")
