@@ -10,7 +10,7 @@ from typing import Any
 
 from aae_jax.checks import check_name, check_number, check_sizes
 from aae_jax.errors import UserError
-from aae_jax.recipes import MODELS, RECIPES, Hyperparameters
+from aae_jax.recipes import MODELS, RECIPES, Hyperparameters, recipe_for
 
 PRIOR_SCALES = {
     "normal": 5.0,
@@ -43,6 +43,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "reconstruction_weight": (0, 1e6),
     "reconstruction_weight_final": (0, 1),
     "instance_noise": (0, 10),
+    "instance_noise_final": (0, 1),
     "gradient_penalty": (0, 1e3),
     "input_noise": (0, 10),
 }
@@ -136,7 +137,9 @@ class Config:
     """Share of that rate at the end of a cosine schedule."""
     instance_noise: float | None = None
     """Deviation of the noise on codes and samples that the discriminator is shown, in
-    units of the prior's deviation; under a cosine schedule it falls to 0."""
+    units of the prior's deviation."""
+    instance_noise_final: float | None = None
+    """Share of that noise at the end of a cosine schedule."""
     gradient_penalty: float | None = None
     """Weight of the penalty on the discriminator's slope at samples and at codes."""
     input_noise: float | None = None
@@ -185,7 +188,7 @@ class Config:
     @property
     def hyperparameters(self) -> Hyperparameters:
         """The recipe's hyper-parameters with the given ones in their place."""
-        recipe = RECIPES[self.recipe][self.model]
+        recipe = recipe_for(self.recipe, self.model, self.prior)
         given = {
             field.name: value
             for field in dataclasses.fields(Hyperparameters)

@@ -191,15 +191,14 @@ def _with_instance_noise(
 ) -> Float[Array, "batch z_dim"]:
     """Codes or samples as the discriminator is shown them, in training.
 
-    The noise dies out with the rates.
-
     Source: instance noise, Sonderby et al. 2017, "Amortised MAP inference for image
     super-resolution", section 3.2.
     """
-    noise = model.config.hyperparameters.instance_noise
-    if not noise:
+    hyper = model.config.hyperparameters
+    if not hyper.instance_noise:
         return z
-    deviation = model.scheduled(noise) * model.prior.std[None]
+    noise = model.scheduled(hyper.instance_noise, final=hyper.instance_noise_final)
+    deviation = noise * model.prior.std[None]
     return z + deviation * jax.random.normal(key, z.shape)
 
 

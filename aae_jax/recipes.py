@@ -13,7 +13,7 @@ class Hyperparameters:
 
     `steps` or `epochs` is the length of the training; where both are given the
     shorter one holds, so that one default serves small and large data. A `*_final` is
-    the share of a rate or weight that the cosine schedule leaves at the end.
+    the share of a rate, weight or noise that the cosine schedule leaves at the end.
     """
 
     steps: int | None
@@ -35,6 +35,7 @@ class Hyperparameters:
     generator_epsilon: float
     generator_final: float
     instance_noise: float
+    instance_noise_final: float
     gradient_penalty: float
     input_noise: float
     standardize_codes: bool
@@ -60,6 +61,7 @@ _GUIDE = Hyperparameters(
     generator_epsilon=1e-8,
     generator_final=1.0,
     instance_noise=0.0,
+    instance_noise_final=1.0,
     gradient_penalty=0.0,
     input_noise=0.0,
     standardize_codes=False,
@@ -82,6 +84,7 @@ _TUNED = replace(
     generator_epsilon=1e-5,
     generator_final=0.01,
     instance_noise=0.2,
+    instance_noise_final=0.0,
     input_noise=0.15,
     standardize_codes=True,
 )
@@ -93,18 +96,38 @@ _TUNED_AAE = replace(
     discriminator_rate=3e-4,
     instance_noise=0.3,
 )
+# Along an edge of the prior the discriminator is steep, and a batch's gradients are
+# large even where the match is good. Noise that stays bounds them, and with an epsilon
+# above their size the encoder moves by what they agree on.
+_TUNED_AAE_WITH_EDGES = replace(
+    _TUNED_AAE,
+    generator_rate=1e-3,
+    generator_epsilon=1e-4,
+    instance_noise_final=1.0,
+)
 
-RECIPES: Mapping[str, Mapping[str, Hyperparameters]] = {
-    "guide": dict.fromkeys(MODELS, _GUIDE),
-    "tuned": {"aae": _TUNED_AAE, "aae-joint": _TUNED, "autoencoder": _TUNED},
-}
-"""The hyper-parameters of each recipe for each variant."""
+RECIPES = ("tuned", "guide")
+
+
+def recipe_for(recipe: str, model: str, prior: str) -> Hyperparameters:
+    """The hyper-parameters of a recipe for a variant and a prior, by their names.
+
+    Only `tuned` asks for the prior, and only in `aae`: the normal one has no edges; all
+    others, one's own too, are treated as if they had.
+    """
+    if recipe == "guide":
+        return _GUIDE
+    if model == "aae":
+        return _TUNED_AAE if prior == "normal" else _TUNED_AAE_WITH_EDGES
+    return _TUNED
+
 
 _WEIGHT = ("reconstruction_weight", "reconstruction_weight_final")
 _GENERATOR = tuple(f"generator_{name}" for name in _SETTINGS)
 _ADVERSARY = (
     *(f"discriminator_{name}" for name in _SETTINGS),
     "instance_noise",
+    "instance_noise_final",
     "gradient_penalty",
     "standardize_codes",
 )

@@ -1,4 +1,4 @@
-"""Train every row of docs/results.md and docs/tuning.md, and write their tables.
+"""Train every row of docs/results.md, and write its tables.
 
     python benchmarks/results.py train --data path/to/mnist --runs path/to/keep
     python benchmarks/results.py write --runs path/to/keep
@@ -28,8 +28,6 @@ from rows import (
     ROOT,
     ROW_OF,
     ROWS,
-    SHORT,
-    TRIED,
     Row,
     finished_seeds,
     refuse_stale,
@@ -51,6 +49,7 @@ TARGETS = {
     "gamma": _PRIOR,
     "mixture": _PRIOR,
     "swiss-roll": _PRIOR,
+    "uniform-joint": _PRIOR,
 }
 METRICS = {
     "mse": ("test MSE", 4),
@@ -148,40 +147,13 @@ def targets(runs: Path, rows: Sequence[Row]) -> str:
     return "\n".join([*lines, ""])
 
 
-def tried(runs: Path, rows: Sequence[Row]) -> str:
-    """What was tried, as Markdown: the last line of each log, on held-out images."""
-    if not any(finished_seeds(runs, row) for row in rows):
-        return "None of these trainings has been run since the recipes last changed.\n"
-    lines = [
-        f"| `python train.py --dataset path/to/mnist {SHORT.strip()} ...` "
-        "| MSE | latent ratio | gap fraction | 5-NN | deviation of the codes |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        if not finished_seeds(runs, row):
-            continue
-        folder = run_folder(runs, row, 0)
-        refuse_stale(folder, row, 0)
-        log = folder.read_log()
-        low, high = deviations(log)
-        held_out = log[-1]["validation"]
-        latent = held_out["latent"]
-        lines.append(
-            f"| `{row.flags.removeprefix(SHORT)}` "
-            f"| {held_out['reconstruction_mse']:.4f} | {latent['ratio']:.2f} "
-            f"| {latent['gap_fraction']:.3f} | {held_out['knn_accuracy']:.3f} "
-            f"| {low:.2f} to {high:.2f} |"
-        )
-    return "\n".join([*lines, ""])
-
-
 def write(runs: Path) -> None:
-    """Put the tables between their marks on the pages, and the pictures beside them."""
+    """Put the tables between their marks on the page, and the pictures beside it."""
     results = f"{table(runs, ROWS)}\nWhat was aimed at:\n\n{targets(runs, ROWS)}"
-    for page, text in (("results.md", results), ("tuning.md", tried(runs, TRIED))):
-        before, rest = (PAGES / page).read_text().split(BEGIN)
-        _, after = rest.split(END)
-        (PAGES / page).write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    page = PAGES / "results.md"
+    before, rest = page.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    page.write_text(f"{before}{BEGIN}\n{results}\n{END}{after}")
     for name, figure in PICTURES:
         made = run_folder(runs, ROW_OF[name], 0).figures / f"{figure}.png"
         if made.exists():

@@ -171,7 +171,8 @@ def test_every_flag_of_train_reaches_its_field(place):
         "--reconstruction-epsilon 0.01 --discriminator-epsilon 0.02 "
         "--reconstruction-final 0.04 --discriminator-final 0.05 "
         "--reconstruction-weight 7 --reconstruction-weight-final 0.07 "
-        "--instance-noise 0.08 --gradient-penalty 0.8 --input-noise 0.9 "
+        "--instance-noise 0.08 --instance-noise-final 0.9 --gradient-penalty 0.8 "
+        "--input-noise 0.9 "
         "--standardize-codes False --run-dir new --data-dir data --memory-limit 0.5 "
         "--no-figures --quiet"
     )

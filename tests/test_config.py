@@ -9,7 +9,7 @@ import pytest
 
 from aae_jax.config import PRIORS, Config
 from aae_jax.errors import UserError
-from aae_jax.recipes import MODELS, RECIPES
+from aae_jax.recipes import MODELS, RECIPES, recipe_for
 
 NAN, INFINITY = math.nan, math.inf
 RATES = ("reconstruction_rate", "discriminator_rate", "generator_rate")
@@ -157,7 +157,7 @@ def test_the_ends_of_each_range_are_allowed(field, value, allowed):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_given_beats_the_recipe(model):
-    recipe = RECIPES["tuned"][model]
+    recipe = recipe_for("tuned", model, "normal")
     given = {"generator_rate": 0.125, "standardize_codes": False, "input_noise": 0.0}
     hyper = Config(model=model, **given).hyperparameters
     assert hyper == dataclasses.replace(recipe, **given)
@@ -183,12 +183,17 @@ def test_recipe_guide_is_the_published_one():
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("model", MODELS)
-def test_every_recipe_is_one_that_config_would_accept(recipe, model):
-    values = dataclasses.asdict(RECIPES[recipe][model])
+@pytest.mark.parametrize("prior", ["normal", "uniform", "custom"])
+def test_every_recipe_is_one_that_config_would_accept(recipe, model, prior):
+    values = dataclasses.asdict(recipe_for(recipe, model, prior))
     assert values["steps"] or values["epochs"]
     if values["steps"]:
         values["epochs"] = None  # given by hand, only one of them may be
-    assert Config(model=model, **values).hyperparameters.steps == values["steps"]
+    config = Config(model=model, prior=prior, **values)
+    assert config.hyperparameters.steps == values["steps"]
+    assert Config(model=model, prior=prior, recipe=recipe).hyperparameters == (
+        recipe_for(recipe, model, prior)
+    )
 
 
 def test_length_of_a_run():

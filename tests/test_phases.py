@@ -168,7 +168,7 @@ def test_joint_phase_is_the_weighted_sum(evaluate):
 
 def test_noise_dies_out_with_the_rates(evaluate):
     settings = {"schedule": "cosine", "steps": 10}
-    noises = {"input_noise": 0.5, "instance_noise": 0.5}
+    noises = {"input_noise": 0.5, "instance_noise": 0.5, "instance_noise_final": 0.0}
     for phase in (RECONSTRUCTION, GENERATOR):
         plain, _, _ = evaluate(phase, 0, **settings)
         distances = [
@@ -176,6 +176,16 @@ def test_noise_dies_out_with_the_rates(evaluate):
             for step in (0, 9, 10)
         ]
         assert distances[0] > distances[1] > distances[2] == 0
+
+
+def test_instance_noise_falls_to_its_final_share(evaluate):
+    settings = {"schedule": "cosine", "steps": 10}
+    for final, noise in ((1.0, 0.5), (0.5, 0.25)):
+        last, _, _ = evaluate(
+            GENERATOR, 10, **settings, instance_noise=0.5, instance_noise_final=final
+        )
+        settings_of_noise = {"schedule": "constant", "instance_noise": noise}
+        assert last == evaluate(GENERATOR, 10, **settings_of_noise)[0]
 
 
 def test_weight_of_the_joint_phase_falls_with_the_steps(evaluate):
