@@ -42,11 +42,11 @@ ROWS = (
     Row("aae-joint", "--model aae-joint", FIVE),
     Row("aae-twice", "--model aae", lengths=2),
     Row("aae-joint-twice", "--model aae-joint", lengths=2),
-    Row("uniform", "--model aae --prior uniform", (0,)),
-    Row("gamma", "--model aae --prior gamma", (0,)),
-    Row("mixture", "--model aae --prior mixture", (0,)),
-    Row("swiss-roll", "--model aae --prior swiss-roll", (0,)),
-    Row("uniform-joint", "--model aae-joint --prior uniform", (0,)),
+    *(
+        Row(f"{model}-{prior}", f"--model {model} --prior {prior}", (0,))
+        for prior in ("uniform", "gamma", "mixture", "swiss-roll")
+        for model in ("aae", "aae-joint")
+    ),
     Row("guide", "--recipe guide --epochs 30"),
     Row("autoencoder", "--model autoencoder"),
 )
