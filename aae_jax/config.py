@@ -106,7 +106,7 @@ class Config:
     (lecun, and biases that spread the kinks of networks which read codes over the
     prior)."""
     schedule: str | None = None
-    """Rates and weights over the run: constant, or cosine down to the final shares."""
+    """Rates, weights and noise: constant, or cosine down to the final shares."""
     reconstruction_rate: float | None = None
     """Adam's rate where encoder and decoder learn to reconstruct."""
     reconstruction_beta1: float | None = None
@@ -188,7 +188,7 @@ class Config:
     @property
     def hyperparameters(self) -> Hyperparameters:
         """The recipe's hyper-parameters with the given ones in their place."""
-        recipe = recipe_for(self.recipe, self.model, self.prior)
+        recipe = recipe_for(self.recipe, model=self.model, prior=self.prior)
         given = {
             field.name: value
             for field in dataclasses.fields(Hyperparameters)

@@ -58,7 +58,8 @@ def fit(
       say: is told what a user should know, a line at a time.
 
     Returns:
-      The trained run, with test metrics, and figures, in its folder.
+      The trained run, with test metrics in its folder, and figures unless the options
+      want none.
 
     Raises:
       UserError: data that cannot be read or does not fit the config; a folder that is

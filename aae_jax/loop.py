@@ -50,15 +50,19 @@ def data_order(key: PRNGKeyArray, epoch: Array, n_images: int) -> Int[Array, " n
 def init_loop(
     config: Config,
     key: PRNGKeyArray,
-    step: Update,
     *,
+    step: Update,
     image_shape: tuple[int, int, int],
     prior: Prior | None = None,
     phases: tuple[Phase, ...] | None = None,
 ) -> LoopState:
-    """What the loop starts from: see `init` for the arguments.
+    """What the loop starts from: see `init` for the other arguments.
 
-    `step`, from the same arguments, is not run; its infos tell which sums there are.
+    `step`, made from the same config, prior and phases, is traced and not run; its
+    infos tell which sums there are.
+
+    Raises:
+      UserError: see `make_step`.
     """
     phases = phases or VARIANTS[config.model]
     state = init(config, key, image_shape=image_shape, prior=prior, phases=phases)

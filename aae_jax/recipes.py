@@ -109,11 +109,12 @@ _TUNED_AAE_WITH_EDGES = replace(
 RECIPES = ("tuned", "guide")
 
 
-def recipe_for(recipe: str, model: str, prior: str) -> Hyperparameters:
-    """The hyper-parameters of a recipe for a variant and a prior, by their names.
+def recipe_for(recipe: str, *, model: str, prior: str) -> Hyperparameters:
+    """The hyper-parameters of a recipe for a variant and a prior.
 
-    Only `tuned` asks for the prior, and only in `aae`: the normal one has no edges; all
-    others, one's own too, are treated as if they had.
+    All three are names that `Config` has checked. Only `tuned` asks for the prior, and
+    only in `aae`: the normal one has no edges; all others, one's own too, are treated
+    as if they had.
     """
     if recipe == "guide":
         return _GUIDE

@@ -86,7 +86,7 @@ class Run:
             lambda key: init_loop(
                 record.config,
                 key,
-                make_step(record.config, prior=prior, phases=phases),
+                step=make_step(record.config, prior=prior, phases=phases),
                 image_shape=record.image_shape,
                 prior=prior,
                 phases=phases,

@@ -61,6 +61,9 @@ def settle(
       UserError: too few images, or fewer than a batch; a prior whose mean or samples
         have another shape or type.
     """
+    if prior is not None:
+        _check_prior(prior, config.z_dim)
+        config = dataclasses.replace(config, prior="custom")  # the recipe asks for it
     n_train, _ = split_sizes(len(dataset.x_train))
     if len(dataset.x_test) < 2:
         raise UserError(
@@ -75,9 +78,6 @@ def settle(
     # Spelled out, so that a later change of a recipe cannot change this run.
     values: dict[str, Any] = dataclasses.asdict(config.hyperparameters)
     values |= {"steps": steps, "epochs": None, "prior_scale": config.scale}
-    if prior is not None:
-        _check_prior(prior, config.z_dim)
-        values["prior"] = "custom"
     return dataclasses.replace(config, dataset=name, **values)
 
 

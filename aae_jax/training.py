@@ -105,7 +105,7 @@ def make_update(
     prior: Prior | None = None,
     phases: tuple[Phase, ...] | None = None,
 ) -> Update:
-    """One phase of a step: `update(state, batch) -> (state, info)`.
+    """One phase of a step, compiled: `update(state, batch) -> (state, info)`.
 
     The loss is differentiated with respect to the phase's own subsets alone, and only
     those are written back: all else in the state stays as it was, bit for bit. The
@@ -152,7 +152,7 @@ def make_update(
         )
         return state, StepInfo(terms, {phase.name: optax.tree.norm(gradients)})
 
-    return jax.jit(update, inline=True)
+    return jax.jit(update, inline=True)  # see make_step
 
 
 def _evaluate(
@@ -184,7 +184,7 @@ def make_step(
 ) -> Update:
     """All phases in order on one batch: `step(state, batch) -> (state, info)`.
 
-    Each phase sees the parameters as the phase before left them.
+    Compiled. Each phase sees the parameters as the phase before left them.
 
     Raises:
       UserError: when the step is called, two phases that log a term of one name.
@@ -212,4 +212,5 @@ def make_step(
         )
         return state, StepInfo(losses, gradient_norms)
 
+    # Traced once, however often it is part of other programs.
     return jax.jit(step, inline=True)

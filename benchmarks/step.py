@@ -39,7 +39,9 @@ def ours(images: np.ndarray) -> Run:
     step = make_step(config)
     loop = make_loop(config, step)
     data = Batch(jnp.asarray(images))
-    carry = init_loop(config, jax.random.key(0), step, image_shape=images.shape[1:])
+    carry = init_loop(
+        config, jax.random.key(0), step=step, image_shape=images.shape[1:]
+    )
     done = 0
 
     def run(n: int) -> None:

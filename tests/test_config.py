@@ -157,7 +157,7 @@ def test_the_ends_of_each_range_are_allowed(field, value, allowed):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_given_beats_the_recipe(model):
-    recipe = recipe_for("tuned", model, "normal")
+    recipe = recipe_for("tuned", model=model, prior="normal")
     given = {"generator_rate": 0.125, "standardize_codes": False, "input_noise": 0.0}
     hyper = Config(model=model, **given).hyperparameters
     assert hyper == dataclasses.replace(recipe, **given)
@@ -185,15 +185,22 @@ def test_recipe_guide_is_the_published_one():
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("prior", ["normal", "uniform", "custom"])
 def test_every_recipe_is_one_that_config_would_accept(recipe, model, prior):
-    values = dataclasses.asdict(recipe_for(recipe, model, prior))
+    values = dataclasses.asdict(recipe_for(recipe, model=model, prior=prior))
     assert values["steps"] or values["epochs"]
     if values["steps"]:
         values["epochs"] = None  # given by hand, only one of them may be
     config = Config(model=model, prior=prior, **values)
     assert config.hyperparameters.steps == values["steps"]
-    assert Config(model=model, prior=prior, recipe=recipe).hyperparameters == (
-        recipe_for(recipe, model, prior)
-    )
+
+
+def test_tuned_asks_for_the_prior_in_aae_alone():
+    def noise_that_stays(model, prior):
+        return Config(model=model, prior=prior).hyperparameters.instance_noise_final
+
+    assert noise_that_stays("aae", "normal") == 0
+    for prior in ("uniform", "gamma", "mixture", "swiss-roll", "custom"):
+        assert noise_that_stays("aae", prior) == 1
+        assert noise_that_stays("aae-joint", prior) == 0
 
 
 def test_length_of_a_run():

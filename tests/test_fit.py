@@ -264,6 +264,13 @@ def test_settling_spells_out_what_decides_the_bits(tiny_dataset, monkeypatch, tm
     assert settle(settled, tiny_dataset, RunOptions()) == settled
 
 
+def test_a_prior_of_one_s_own_gets_the_recipe_for_priors_with_edges(tiny_dataset):
+    settled = settle(Config(), tiny_dataset, RunOptions(), prior=RING)
+    assert settled.prior == "custom"
+    assert settled.hyperparameters.instance_noise_final == 1
+    assert settle(settled, tiny_dataset, RunOptions(), prior=RING) == settled
+
+
 def test_a_short_training_on_digits_brings_codes_and_prior_together(tmp_path):
     digits = load_dataset("sample")
     dataset = dataclasses.replace(

@@ -43,7 +43,9 @@ def begin(tiny_config, step):
 
     @functools.cache
     def first(seed):
-        return init_loop(tiny_config, jax.random.key(seed), step, image_shape=SHAPE)
+        return init_loop(
+            tiny_config, jax.random.key(seed), step=step, image_shape=SHAPE
+        )
 
     return lambda seed=0: jax.tree.map(jnp.copy, first(seed))
 
@@ -148,7 +150,7 @@ def test_the_loop_takes_each_epoch_s_images_once_in_a_new_order(tiny_config, dat
     labelled = Batch(data.x, jnp.arange(N_IMAGES))
     key = jax.random.key(0)
     step = make_step(config, phases=phases)
-    carry = init_loop(config, key, step, image_shape=SHAPE, phases=phases)
+    carry = init_loop(config, key, step=step, image_shape=SHAPE, phases=phases)
     loop = make_loop(config, step)
     orders = [np.asarray(data_order(key, jnp.int32(epoch), 110)) for epoch in (0, 1)]
     seen = 0
@@ -160,6 +162,21 @@ def test_the_loop_takes_each_epoch_s_images_once_in_a_new_order(tiny_config, dat
         squares = int(carry.sums.losses["squares"])
         assert squares - seen == (rows**2).sum()
         seen = squares
+
+
+def test_a_step_is_traced_once_for_its_sums_and_the_loop(tiny_config, data):
+    traced = []
+
+    def loss(params, batch, key, model):
+        traced.append(batch.x.shape)
+        return length_loss(params, batch, key, model)
+
+    phases = (Phase("counted", loss, ("encoder", "decoder"), "generator"),)
+    step, key = make_step(tiny_config, phases=phases), jax.random.key(0)
+    carry = init_loop(tiny_config, key, step=step, image_shape=SHAPE, phases=phases)
+    labelled = Batch(data.x, jnp.zeros(N_IMAGES, jnp.int32))
+    make_loop(tiny_config, step)(carry, labelled, np.int32(2))
+    assert traced == [(20, *SHAPE)]
 
 
 def test_data_order_is_a_permutation_of_key_and_epoch():
@@ -208,7 +225,7 @@ def test_first_bad_names_the_phase_and_the_step(tiny_config, data):
     white = Batch(data.x.at[row].set(255))
     step = make_step(tiny_config, phases=phases)
     loop = make_loop(tiny_config, step)
-    carry = init_loop(tiny_config, key, step, image_shape=SHAPE, phases=phases)
+    carry = init_loop(tiny_config, key, step=step, image_shape=SHAPE, phases=phases)
     never = int(NEVER)
     for end, expected in (
         (bad, [never, never, never]),

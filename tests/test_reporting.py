@@ -95,6 +95,8 @@ def test_the_summary_says_what_numbers_mean_and_where_files_are(tmp_path):
     assert "0.0345   squared error a pixel" in text
     assert "more images see more, codes first scaled to the prior" in text
     assert "pictures" not in text  # none were drawn
+    (tmp_path / "figures").mkdir()
+    assert f"pictures  {tmp_path}/figures/" in summary(RunFolder(tmp_path), metrics)
     assert "accuracy" not in text  # there is none without labels and discriminator
     assert f"python evaluate.py --run-dir {tmp_path}" in text
 

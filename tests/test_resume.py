@@ -25,7 +25,7 @@ def all_leaves(folder):
         lambda key: init_loop(
             record.config,
             key,
-            make_step(record.config),
+            step=make_step(record.config),
             image_shape=record.image_shape,
         ),
         jax.random.key(record.config.seed),
