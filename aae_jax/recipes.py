@@ -97,14 +97,18 @@ _TUNED_AAE = replace(
     instance_noise=0.3,
 )
 # Along an edge of the prior the discriminator is steep, and a batch's gradients are
-# large even where the match is good. Noise that stays bounds them, and with an epsilon
-# above their size the encoder moves by what they agree on.
+# large even where the match is good. Noise that stays bounds them, and with a larger
+# epsilon the encoder moves more by what they agree on.
 _TUNED_AAE_WITH_EDGES = replace(
-    _TUNED_AAE,
-    generator_rate=1e-3,
-    generator_epsilon=1e-4,
-    instance_noise_final=1.0,
+    _TUNED_AAE, generator_epsilon=1e-4, instance_noise_final=1.0
 )
+# At 3e-4 the codes slowly spread beyond the square; at 5e-4 the gamma prior's slosh.
+_TUNED_AAE_WITH_SHARP_EDGES = replace(_TUNED_AAE_WITH_EDGES, generator_rate=1e-3)
+_TUNED_AAE_FOR = {
+    "normal": _TUNED_AAE,
+    "gamma": _TUNED_AAE_WITH_EDGES,
+    "custom": _TUNED_AAE_WITH_EDGES,
+}
 
 RECIPES = ("tuned", "guide")
 
@@ -113,13 +117,12 @@ def recipe_for(recipe: str, *, model: str, prior: str) -> Hyperparameters:
     """The hyper-parameters of a recipe for a variant and a prior.
 
     All three are names that `Config` has checked. Only `tuned` asks for the prior, and
-    only in `aae`: the normal one has no edges; all others, one's own too, are treated
-    as if they had.
+    only in `aae`: by how sharp its edges are.
     """
     if recipe == "guide":
         return _GUIDE
     if model == "aae":
-        return _TUNED_AAE if prior == "normal" else _TUNED_AAE_WITH_EDGES
+        return _TUNED_AAE_FOR.get(prior, _TUNED_AAE_WITH_SHARP_EDGES)
     return _TUNED
 
 

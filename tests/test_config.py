@@ -201,6 +201,11 @@ def test_tuned_asks_for_the_prior_in_aae_alone():
     for prior in ("uniform", "gamma", "mixture", "swiss-roll", "custom"):
         assert noise_that_stays("aae", prior) == 1
         assert noise_that_stays("aae-joint", prior) == 0
+    rates = {
+        prior: Config(prior=prior).hyperparameters.generator_rate
+        for prior in ("normal", "gamma", "uniform")
+    }
+    assert rates == {"normal": 3e-4, "gamma": 3e-4, "uniform": 1e-3}
 
 
 def test_length_of_a_run():
