@@ -72,13 +72,9 @@ def fit(
     config = settle(config, dataset, options, prior=prior)
     record = make_record(config, dataset, phases=phases, init_from=options.init_from)
     step = make_step(config, prior=prior, phases=phases)
+    shape = dataset.image_shape
     begin = partial(
-        init_loop,
-        config,
-        step=step,
-        image_shape=dataset.image_shape,
-        prior=prior,
-        phases=phases,
+        init_loop, config, step=step, image_shape=shape, prior=prior, phases=phases
     )
     like = jax.eval_shape(begin, jax.random.key(config.seed))
     # Read before anything is written: it may be refused.
@@ -90,7 +86,7 @@ def fit(
             record = write_or_check_record(folder, record, options, say=say)
             plan = _plan(config, record, folder, phases, quiet=options.quiet)
             carry, seconds = first_state(plan, record, begin, like, weights, say=say)
-            model = make_model(config, image_shape=dataset.image_shape, prior=prior)
+            model = make_model(config, image_shape=shape, prior=prior)
             data, measure = _split(dataset, model)
             loop = make_loop(config, step)
             if not options.quiet:
@@ -109,10 +105,7 @@ def fit(
             )
         run = Run(folder, record, model, carry.state.params, plan.total_steps)
         if not folder.metrics_file.exists():
-            if not options.quiet:
-                then = "" if options.no_figures else ", and drawing"
-                say(f"measuring on the test images{then}")
-            _finish(run, plan, dataset, seconds, figures=not options.no_figures)
+            _finish(run, plan, dataset, seconds, options=options, say=say)
     return run
 
 
@@ -145,11 +138,20 @@ def _split(dataset: Dataset, model: Model) -> tuple[Batch, Measure]:
 
 
 def _finish(
-    run: Run, plan: Plan, dataset: Dataset, seconds: float, *, figures: bool
+    run: Run,
+    plan: Plan,
+    dataset: Dataset,
+    seconds: float,
+    *,
+    options: RunOptions,
+    say: Say,
 ) -> None:
     """Read the test set, once: the figures, then metrics.json, which tells the end."""
+    if not options.quiet:
+        then = "" if options.no_figures else ", and drawing"
+        say(f"measuring on the test images{then}")
     test = (dataset.x_test, dataset.y_test)
-    if figures:
+    if not options.no_figures:
         from aae_jax.pictures import draw_pictures  # matplotlib takes seconds to import
 
         draw_pictures(run, lambda: test, out=run.folder.figures)

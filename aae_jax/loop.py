@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from aae_jax.config import Config
-from aae_jax.phases import VARIANTS, Batch, Phase
+from aae_jax.phases import Batch, Phase
 from aae_jax.priors import Prior
 from aae_jax.training import (
     ORDER_STREAM,
@@ -64,7 +64,6 @@ def init_loop(
     Raises:
       UserError: see `make_step`.
     """
-    phases = phases or VARIANTS[config.model]
     state = init(config, key, image_shape=image_shape, prior=prior, phases=phases)
     x = jnp.zeros((config.batch_size, *image_shape), jnp.float32)
     y = jnp.zeros(config.batch_size, jnp.int32)  # for phases that read labels
@@ -72,7 +71,7 @@ def init_loop(
     return LoopState(
         state=state,
         sums=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), info),
-        first_bad={phase.name: jnp.array(NEVER) for phase in phases},
+        first_bad={name: jnp.array(NEVER) for name in info.gradient_norms},
     )
 
 

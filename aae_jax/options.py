@@ -21,7 +21,7 @@ class RunOptions:
     memory_limit: float | None = None
     """GiB that the data may take unpacked; by default a quarter of the memory."""
     no_figures: bool = False
-    """No pictures at the end; evaluate.py, or draw_pictures, makes them later."""
+    """No pictures at the end; evaluate.py draws them later."""
     quiet: bool = False
     """No progress, only the result."""
 

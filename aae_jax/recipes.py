@@ -79,8 +79,8 @@ _TUNED = replace(
     discriminator_final=0.1,
     # Of no use in aae-joint, which has no generator phase.
     generator_rate=3e-4,
-    # Below the size of a gradient's elements. Above it this is gradient descent, and
-    # the cloud of codes sloshes as a whole. See docs/tuning.md.
+    # At 1e-3 this is gradient descent, and the cloud of codes sloshes as a whole. See
+    # docs/tuning.md.
     generator_epsilon=1e-5,
     generator_final=0.01,
     instance_noise=0.2,
@@ -102,7 +102,7 @@ _TUNED_AAE = replace(
 _TUNED_AAE_WITH_EDGES = replace(
     _TUNED_AAE, generator_epsilon=1e-4, instance_noise_final=1.0
 )
-# At 3e-4 the codes slowly spread beyond the square; at 5e-4 the gamma prior's slosh.
+# At 3e-4 the match on `uniform` slowly gets worse; from 5e-4 that on `gamma` breaks.
 _TUNED_AAE_WITH_SHARP_EDGES = replace(_TUNED_AAE_WITH_EDGES, generator_rate=1e-3)
 _TUNED_AAE_FOR = {
     "normal": _TUNED_AAE,

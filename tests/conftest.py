@@ -74,7 +74,7 @@ def tiny_update(tiny_config):
 
     @functools.cache
     def make(model, phase):
-        return jax.jit(make_update(replace(tiny_config, model=model), phase))
+        return make_update(replace(tiny_config, model=model), phase)
 
     return make
 

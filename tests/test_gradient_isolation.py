@@ -171,7 +171,7 @@ def test_the_checks_above_fail_for_a_mislabelled_phase(
     state = trained("aae")
     fresh = {name: make_optimizer(tiny_config, phase).init(state.params)}
     before = replace(state, optimizer_states=state.optimizer_states | fresh)
-    update = jax.jit(make_update(tiny_config, phase, phases=phases))
+    update = make_update(tiny_config, phase, phases=phases)
     after, _ = update(before, tiny_batch)
     with pytest.raises(AssertionError):
         assert_isolated(name, before, after)

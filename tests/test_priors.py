@@ -251,7 +251,7 @@ def test_a_prior_from_python_trains(tiny_config, tiny_state, tiny_batch):
     one = np.ones(2, np.float32)
     prior = Prior("far", sample, mean=100 * one, std=one)
     config = replace(tiny_config, prior="custom")
-    step = jax.jit(make_step(config, prior=prior, phases=(DISCRIMINATOR,)))
+    step = make_step(config, prior=prior, phases=(DISCRIMINATOR,))
     state, info = step(tiny_state("aae"), tiny_batch)
     assert asked == [20]
     assert all(jnp.isfinite(loss) for loss in info.losses.values())

@@ -66,7 +66,7 @@ def test_step_is_the_updates_in_order(
     model, tiny_config, tiny_state, tiny_update, tiny_batch
 ):
     """Each phase sees the parameters as the one before left them, on the same batch."""
-    step = jax.jit(make_step(replace(tiny_config, model=model)))
+    step = make_step(replace(tiny_config, model=model))
     state = tiny_state(model)
     after, info = step(state, tiny_batch)
     losses, norms = {}, {}
@@ -105,9 +105,7 @@ def test_gradient_norm_is_that_of_the_whole_gradient(tiny_config, tiny_batch):
 
     phase = Phase("linear", loss, ("encoder", "decoder"), "generator")
     state = init(tiny_config, jax.random.key(0), image_shape=SHAPE, phases=(phase,))
-    _, info = jax.jit(make_update(tiny_config, phase, phases=(phase,)))(
-        state, tiny_batch
-    )
+    _, info = make_update(tiny_config, phase, phases=(phase,))(state, tiny_batch)
     assert info.gradient_norms["linear"] == pytest.approx(5.0)
 
 
@@ -121,7 +119,7 @@ def test_a_phase_s_weight_follows_the_state_s_step(tiny_config, tiny_batch):
         reconstruction_weight_final=0.0,
         **quiet,
     )
-    update = jax.jit(make_update(config, JOINT))
+    update = make_update(config, JOINT)
     state = init(config, jax.random.key(0), image_shape=SHAPE)
     norms = []
     for step in (0, 5):
@@ -187,7 +185,7 @@ def test_phases_from_python_take_the_place_of_the_variant_s(tiny_config, tiny_ba
     state = init(config, jax.random.key(0), image_shape=SHAPE, phases=phases)
     assert set(state.params) == {"encoder", "decoder"}
     assert set(state.optimizer_states) == {"reconstruction", "shrink"}
-    step = jax.jit(make_step(config, phases=phases))
+    step = make_step(config, phases=phases)
     lengths = []
     for _ in range(20):
         state, info = step(state, tiny_batch)
