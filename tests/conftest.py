@@ -37,11 +37,26 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 TINY_SHAPE = (8, 8, 1)
 
 
+def pytest_collection_modifyitems(items):
+    """What looks at the finished run goes to one worker, so that it is trained once."""
+    for item in items:
+        if "finished" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("finished"))
+
+
 @pytest.fixture
 def strict_dtypes():
     """No silent promotion of dtypes; optax's Adam and schedules need it elsewhere."""
     with jax.numpy_dtype_promotion("strict"):
         yield
+
+
+@pytest.fixture(scope="module")
+def compiled_in_haste():
+    """Half the time to compile, where a program's results matter and not its bits."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from aae_jax.run_start import load_data, settle
 from aae_jax.training import init
 
 pytest_plugins = ["script_fixtures"]
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("compiled_in_haste", "compiled_once")
 
 RING = Prior(
     "ring",

@@ -12,6 +12,8 @@ from aae_jax.config import PRIORS, Config
 from aae_jax.networks import make_networks
 from aae_jax.priors import make_prior
 
+pytestmark = pytest.mark.usefixtures("compiled_in_haste")
+
 SUBSETS = ("encoder", "decoder", "discriminator")
 KEY = jax.random.key(5)
 

@@ -24,6 +24,8 @@ from aae_jax.phases import (
 from aae_jax.priors import normal
 from aae_jax.recipes import MODELS
 
+pytestmark = pytest.mark.usefixtures("compiled_in_haste")
+
 KEY = jax.random.key(11)
 
 

@@ -16,6 +16,8 @@ from aae_jax.phases import DISCRIMINATOR
 from aae_jax.priors import Prior, make_prior
 from aae_jax.training import make_step
 
+pytestmark = pytest.mark.usefixtures("compiled_in_haste")
+
 strict = pytest.mark.usefixtures("strict_dtypes")
 KEY = jax.random.key(3)
 N = 20_000

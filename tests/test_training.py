@@ -20,6 +20,8 @@ from aae_jax.phases import (
 from aae_jax.recipes import UNREAD
 from aae_jax.training import TrainState, init, make_step, make_update
 
+pytestmark = pytest.mark.usefixtures("compiled_in_haste")
+
 SHAPE = (8, 8, 1)
 
 
