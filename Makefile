@@ -32,7 +32,7 @@ train: $(READY)
 	$(BIN)/python train.py --prior normal --z-dim 2 $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered --cov-fail-under=90 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered --cov-fail-under=90 $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

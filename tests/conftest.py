@@ -37,13 +37,6 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 TINY_SHAPE = (8, 8, 1)
 
 
-def pytest_collection_modifyitems(items):
-    """What looks at the finished run goes to one worker, so that it is trained once."""
-    for item in items:
-        if "finished" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("finished"))
-
-
 @pytest.fixture
 def strict_dtypes():
     """No silent promotion of dtypes; optax's Adam and schedules need it elsewhere."""

@@ -3,10 +3,13 @@
 A test module loads them with `pytest_plugins = ["script_fixtures"]`.
 """
 
+import fcntl
 import importlib.util
+import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import jax
@@ -104,9 +107,19 @@ def call_script(monkeypatch, capfd):
 @pytest.fixture(scope="session")
 def finished(run_script, data_file, tmp_path_factory):
     """A run that train.py trained in a folder of its own, never stopped."""
-    place = tmp_path_factory.mktemp("finished")
-    arguments = ("--prior", "normal", "--z-dim", 2, "--dataset", data_file, *TINY)
-    ended = run_script("train.py", *arguments, cwd=place)
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent  # one worker trains for all
+    place /= "finished"
+    place.mkdir(exist_ok=True)
+    ended_file = place / "ended.json"
+    with (place / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ended_file.exists():
+            arguments = ("--prior", "normal", "--z-dim", 2, "--dataset", data_file)
+            ended = run_script("train.py", *arguments, *TINY, cwd=place)
+            ended_file.write_text(json.dumps(asdict(ended)))
+    ended = Ended(**json.loads(ended_file.read_text()))
     assert ended.status == 0, ended.stderr
-    (folder,) = (place / "runs").iterdir()
-    return Trained(RunFolder(folder), data_file, ended)
+    (folder,) = map(RunFolder, (place / "runs").iterdir())
+    return Trained(folder, Path(folder.read_record().config.dataset), ended)
