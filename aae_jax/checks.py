@@ -26,6 +26,12 @@ def check_name(
         )
 
 
+def check_printable(field: str, got: Any) -> None:
+    """Refuse a name that a log, a file or a terminal could not hold."""
+    if not isinstance(got, str) or not got or not got.isprintable():
+        raise UserError(f"{field} {got!r} is no name; give a word that can be printed")
+
+
 def check_number(
     name: str, got: Any, low: float, high: float, *, whole: bool = False
 ) -> None:

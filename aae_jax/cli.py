@@ -16,7 +16,7 @@ from typing import Any
 import tyro
 
 from aae_jax.checkpoint_folder import ends_at
-from aae_jax.checks import nearest
+from aae_jax.checks import check_name, check_number, nearest
 from aae_jax.config import Config
 from aae_jax.data import check_dataset_name
 from aae_jax.errors import RunError, UserError
@@ -114,13 +114,13 @@ def training_request(argv: Sequence[str]) -> TrainingRequest:
     limit_in_bytes(options.memory_limit)
     if config.prior == "custom":
         raise UserError("prior='custom' is for Python; choose a named --prior here")
-    _refuse_unread(config, given_fields(argv))
     if options.init_from is not None:
         open_run(options.init_from)
     if options.resume and options.run_dir is None:
         options = dataclasses.replace(options, run_dir=newest_run().path)
     folder = RunFolder(options.run_dir) if options.run_dir else None
     if folder is None or not (options.resume and folder.config_file.is_file()):
+        _refuse_unread(config, given_fields(argv))
         if folder is not None:
             folder.refuse_content()
         check_dataset_name(config.dataset, data_dir=options.data_dir)
@@ -148,22 +148,11 @@ def evaluation_request(argv: Sequence[str]) -> EvaluationOptions:
         script="evaluate.py",
         about="Pictures, metrics, codes and images of a run, finished or not.",
     )
-    _check_tasks(options)
-    if options.split not in SPLITS[:2]:
-        raise UserError(
-            f"split={options.split!r} is unknown; choose test or validation"
-            + nearest(options.split, SPLITS[:2])
-        )
-    if options.sample is not None and not 1 <= options.sample <= MAX_SAMPLES:
-        raise UserError(
-            f"sample={options.sample} is out of range; give --sample a value from 1 "
-            f"to {MAX_SAMPLES}"
-        )
-    if not 0 <= options.seed < 2**32:
-        raise UserError(
-            f"seed={options.seed} is out of range; give --seed a value from 0 to "
-            f"{2**32 - 1}"
-        )
+    _check_tasks(options, given_fields(argv))
+    check_name("split", options.split, SPLITS[:2])
+    if options.sample is not None:
+        check_number("sample", options.sample, 1, MAX_SAMPLES, whole=True)
+    check_number("seed", options.seed, 0, 2**32 - 1, whole=True)
     limit_in_bytes(options.memory_limit)
     for name in ("decode", "encode"):
         _check_input(name, getattr(options, name))
@@ -174,7 +163,7 @@ def evaluation_request(argv: Sequence[str]) -> EvaluationOptions:
     return dataclasses.replace(options, run_dir=folder.path)
 
 
-def _check_tasks(options: EvaluationOptions) -> None:
+def _check_tasks(options: EvaluationOptions, given: set[str]) -> None:
     """Refuse tasks that do not go together, and an --out that does not fit them."""
     names = ("encode", "decode", "sample")
     tasks = [name for name in names if getattr(options, name) is not None]
@@ -183,6 +172,13 @@ def _check_tasks(options: EvaluationOptions) -> None:
         raise UserError(
             f"got --{' and --'.join([*tasks, *looks])}; give --encode, --decode or "
             "--sample alone"
+        )
+    if "seed" in given and options.sample is None:
+        raise UserError("--seed is that of --sample N; leave it out, or add --sample")
+    if tasks and "split" in given:
+        raise UserError(
+            f"--split does nothing with --{tasks[0]}; leave it out, or give --encode "
+            "the name of a split"
         )
     if tasks:
         _check_output(options.out, tasks[0])
@@ -229,6 +225,12 @@ def _refuse_unread(config: Config, given: set[str]) -> None:
                 f"--{flag} does nothing with --model {config.model}; leave it out, or "
                 f"choose a model that reads it out of {', '.join(_readers(name))}"
             )
+    finals = sorted(name for name in given if name.endswith("_final"))
+    if finals and config.hyperparameters.schedule == "constant":
+        raise UserError(
+            f"--{finals[0].replace('_', '-')} is for the cosine schedule and yours is "
+            "constant; leave it out, or add --schedule cosine"
+        )
     if "prior_shape" in given and config.prior != "gamma":
         raise UserError(
             f"--prior-shape does nothing with --prior {config.prior}; leave it out, or "

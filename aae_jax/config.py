@@ -198,6 +198,13 @@ class Config:
             recipe = dataclasses.replace(recipe, steps=None, epochs=None)
         return dataclasses.replace(recipe, **given)
 
+    def with_own_prior(self, prior: object | None) -> "Config":
+        """The same, or `prior="custom"` where there is a prior of one's own.
+
+        The recipe may depend on the prior.
+        """
+        return self if prior is None else dataclasses.replace(self, prior="custom")
+
     def total_steps(self, n_images: int | None = None) -> int:
         """Length of the run in steps.
 

@@ -30,7 +30,7 @@ def evaluate(run: Run, options: EvaluationOptions, *, say: Say) -> None:
     """
     limit = limit_in_bytes(options.memory_limit)
     if options.decode is not None:
-        z = load_codes(options.decode, memory_limit=limit)
+        z = load_codes(options.decode, memory_limit=options.memory_limit)
         write_arrays(options.out, x_hat=_decode(run, z, limit, options.decode), say=say)
     elif options.sample is not None:
         z = run.sample_codes(options.sample, seed=options.seed)
@@ -87,17 +87,19 @@ def named_images(
     Raises:
       UserError: the images cannot be read.
     """
-    limit = limit_in_bytes(options.memory_limit)
     config = run.record.config
     if name not in SPLITS:
         return load_images(
-            name, memory_limit=limit, image_size=config.image_size, say=say
+            name,
+            memory_limit=options.memory_limit,
+            image_size=config.image_size,
+            say=say,
         )
     try:
         dataset = load_dataset(
             options.dataset or config.dataset,
             data_dir=options.data_dir,
-            memory_limit=limit,
+            memory_limit=options.memory_limit,
             image_size=config.image_size,
             say=say,
         )

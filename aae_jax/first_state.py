@@ -39,11 +39,14 @@ def first_state(
     """
     loaded = load_checkpoint(plan.folder.checkpoints, like, say=say)
     plan.folder.cut_log(loaded.step if loaded else 0)
+    lost = loaded is None and plan.folder.metrics_file.exists()
+    if loaded is None or loaded.step < plan.total_steps:
+        plan.folder.metrics_file.unlink(missing_ok=True)  # measured again at the end
     if loaded is not None:
         if not plan.quiet:
             say(f"going on from step {loaded.step} of {plan.total_steps}")
         return loaded.state, float(loaded.record["seconds"])
-    if plan.folder.metrics_file.exists():
+    if lost:
         say(f"{plan.folder.path} has lost its checkpoints; it begins again at step 0")
     if record.init_from is not None and weights is None:
         raise UserError(

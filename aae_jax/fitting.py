@@ -1,5 +1,6 @@
 """One training in one folder, from its first file to its last picture."""
 
+import shlex
 from functools import partial
 
 import jax
@@ -28,7 +29,7 @@ from aae_jax.run_start import (
     settle,
     write_or_check_record,
 )
-from aae_jax.signals import StopRequest
+from aae_jax.signals import Interrupted, StopRequest
 from aae_jax.small_files import write_json
 from aae_jax.training import make_step
 
@@ -103,6 +104,8 @@ def fit(
                 stop=stop,
                 seconds=seconds,
             )
+        if stop.number is not None:
+            raise _stopped(plan, int(carry.state.step), stop.number)
         run = Run(folder, record, model, carry.state.params, plan.total_steps)
         if not folder.metrics_file.exists():
             _finish(run, plan, dataset, seconds, options=options, say=say)
@@ -124,6 +127,15 @@ def _plan(
         steps_per_epoch=config.steps_per_epoch(record.n_train),
         batch_size=config.batch_size,
         quiet=quiet,
+    )
+
+
+def _stopped(plan: Plan, step: int, number: int) -> Interrupted:
+    place = shlex.quote(str(plan.folder.path))
+    return Interrupted(
+        number,
+        f"stopped and saved at step {step} of {plan.total_steps}; go on with 'python "
+        f"train.py --resume --run-dir {place}'",
     )
 
 

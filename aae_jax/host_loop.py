@@ -4,7 +4,6 @@ It times them, checks that numbers are finite, logs epochs, saves, and stops whe
 Times decide when things are seen and saved; they never change a number.
 """
 
-import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, NoReturn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from aae_jax.board import Board
 from aae_jax.checkpoint import checkpoint_steps, save_checkpoint
@@ -22,7 +22,7 @@ from aae_jax.metrics import Measure
 from aae_jax.phases import Batch, Model
 from aae_jax.reporting import Reporter
 from aae_jax.run_folder import RunFolder
-from aae_jax.signals import Interrupted, StopRequest
+from aae_jax.signals import StopRequest
 from aae_jax.training import StepInfo
 
 SECONDS_PER_CHUNK = 1.0
@@ -79,7 +79,7 @@ def run_loop(
     stop: StopRequest,
     seconds: float,
 ) -> tuple[LoopState, float]:
-    """Train from `carry` to the end of the plan.
+    """Train from `carry` to the end of the plan, or until `stop` is asked for.
 
     Args:
       plan: how long, and where to.
@@ -96,7 +96,6 @@ def run_loop(
 
     Raises:
       RunError: a loss, gradient or parameter is not finite; nothing of it is saved.
-      Interrupted: `stop` was asked for; everything is saved.
     """
     step = int(carry.state.step)
     clock, last_save, chunk = Clock(seconds), time.monotonic(), _FIRST_CHUNK
@@ -116,7 +115,7 @@ def run_loop(
             speed = clock.epoch_steps * plan.batch_size / clock.epoch
             if step == _epoch_end(plan, before):
                 line = log_line(plan, sums, step, clock)
-                line["validation"], z = measure(carry.state.params)
+                line["validation"], z = _measured(plan, measure, carry, before, step)
                 plan.folder.append_log(line)
                 reporter.epoch(line)
                 board.epoch(line, carry.state.params, z)
@@ -128,12 +127,7 @@ def run_loop(
                 save(plan, carry, step, clock.total)
                 last_save = time.monotonic()
             if stop.number is not None:
-                place = shlex.quote(str(plan.folder.path))
-                raise Interrupted(
-                    stop.number,
-                    f"stopped and saved at step {step} of {plan.total_steps}; go on "
-                    f"with 'python train.py --resume --run-dir {place}'",
-                )
+                break
     return carry, clock.total
 
 
@@ -167,6 +161,17 @@ def refuse_not_finite(
     for name, finite in jax.device_get(_finite(named)).items():
         if not finite:
             _refuse(plan, name, when)
+
+
+def _measured(
+    plan: Plan, measure: Measure, carry: LoopState, before: int, step: int
+) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """What `measure` says; finite parameters may still make codes that are not."""
+    try:
+        return measure(carry.state.params)
+    except FloatingPointError:
+        what = "the codes or errors of held-out images"
+        _refuse(plan, what, f"between steps {before} and {step}")
 
 
 @jax.jit

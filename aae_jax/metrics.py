@@ -193,6 +193,7 @@ def make_measure(
       `knn_accuracy`: where there are labels, see there;
       `discriminator_accuracy`: share of n codes and n prior samples that a logit above
         0 sorts rightly, where there is a discriminator; without instance noise.
+    It raises FloatingPointError where a code or an error is not finite.
     """
     reference = make_reference(model.prior, len(x))
     z_prior = jax.device_put(reference.gap_draws[0].astype(np.float32))
@@ -219,6 +220,8 @@ def make_measure(
     def measure(params: Params) -> tuple[dict[str, Any], NDArray[np.float64]]:
         z, errors, sorted_rightly = observe(params, images)
         z = np.asarray(z, np.float64)
+        if not (np.isfinite(z).all() and np.isfinite(errors).all()):
+            raise FloatingPointError("codes or reconstruction errors are not finite")
         result: dict[str, Any] = {
             "reconstruction_mse": float(np.asarray(errors, np.float64).mean()),
             "latent": latent_match(z, reference, rescale=sorted_rightly is None),

@@ -25,6 +25,10 @@ class RunOptions:
     quiet: bool = False
     """No progress, only the result."""
 
+    def __post_init__(self) -> None:
+        """Take strings too, and `~` as shells do."""
+        _expand(self, "run_dir", "init_from", "data_dir")
+
 
 @dataclass(frozen=True)
 class EvaluationOptions:
@@ -65,6 +69,10 @@ class EvaluationOptions:
     memory_limit: float | None = None
     """GiB that the data may take unpacked; by default a quarter of the memory."""
 
+    def __post_init__(self) -> None:
+        """Take strings too, and `~` as shells do."""
+        _expand(self, "run_dir", "decode", "out", "data_dir")
+
     @property
     def pictures(self) -> tuple[str, ...]:
         """The pictures that were asked for, by name."""
@@ -81,6 +89,12 @@ PICTURE_NAMES = (
     "samples",
     "losses",
 )
+
+
+def _expand(options: object, *names: str) -> None:
+    for name in names:
+        if (path := getattr(options, name)) is not None:
+            object.__setattr__(options, name, Path(path).expanduser())
 
 
 def limit_in_bytes(gibibytes: float | None) -> int | None:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from aae_jax import losses
-from aae_jax.checks import check_name
+from aae_jax.checks import check_name, check_printable
 from aae_jax.config import Config
 from aae_jax.errors import UserError
 from aae_jax.networks import SUBSETS, Networks, Params, make_networks
@@ -71,6 +71,7 @@ def make_model(
     step: Int[Array, ""] | int = 0,
 ) -> Model:
     """The networks and the prior of a config; `prior` in place of the named one."""
+    config = config.with_own_prior(prior)
     prior = prior or make_prior(config)
     return Model(config, make_networks(config, prior, image_shape), prior, step)
 
@@ -103,8 +104,9 @@ class Phase:
         """Refuse what would only fail in the middle of a trace.
 
         Raises:
-          UserError: an unknown subset or optimizer.
+          UserError: a name that cannot be shown, an unknown subset or optimizer.
         """
+        check_printable("phase", self.name)
         if isinstance(self.moves, str) or not set(self.moves) <= set(SUBSETS):
             raise UserError(
                 f"phase {self.name!r} moves {self.moves!r}; give a tuple of names out "

@@ -1,5 +1,6 @@
 """What a person sees of a training while it runs, and at its end."""
 
+import datetime
 import shlex
 import time
 from collections.abc import Iterable, Mapping
@@ -43,7 +44,8 @@ class Reporter:
         self._lines = not quiet and not console.is_terminal
         self._last_line = -float("inf")
         self._ratio: float | None = None
-        self._total = total_steps
+        self._total, self._first = total_steps, first_step
+        self._began = time.monotonic()
         self._bar = _Bar(
             TextColumn("step"),
             MofNCompleteColumn(),
@@ -74,11 +76,16 @@ class Reporter:
         due = now - self._last_line >= _SECONDS_BETWEEN_LINES
         if self._lines and (due or step == self._total):
             self._last_line = now
-            say_on_stderr(f"step {step}/{self._total}  {status}")
+            left = (self._total - step) / (step - self._first) * (now - self._began)
+            say_on_stderr(f"step {step}/{self._total}  {status}  {_clock(left)} left")
 
     def epoch(self, line: Mapping[str, Any]) -> None:
         """Take in what a line of the log says of the match of codes and prior."""
         self._ratio = line["validation"]["latent"]["ratio"]
+
+
+def _clock(seconds: float) -> str:
+    return str(datetime.timedelta(seconds=round(seconds)))
 
 
 def progress_text(

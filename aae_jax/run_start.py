@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from aae_jax.config import Config
@@ -15,7 +16,7 @@ from aae_jax.environment import difference, this_environment
 from aae_jax.errors import UserError
 from aae_jax.holdout import split_sizes
 from aae_jax.messages import Say
-from aae_jax.options import RunOptions, limit_in_bytes
+from aae_jax.options import RunOptions
 from aae_jax.phases import Phase
 from aae_jax.priors import Prior
 from aae_jax.run_folder import RunFolder, make_new_folder, newest_run
@@ -46,7 +47,7 @@ def load_data(
         # What `auto` is gets announced, but for those who want to hear nothing.
         resolve(name, data_dir=options.data_dir) if options.quiet else name,
         data_dir=options.data_dir,
-        memory_limit=limit_in_bytes(options.memory_limit),
+        memory_limit=options.memory_limit,
         image_size=config.image_size,
         say=say,
     )
@@ -58,12 +59,12 @@ def settle(
     """The config with all that only the data decide: their name, the length in steps.
 
     Raises:
-      UserError: too few images, or fewer than a batch; a prior whose mean or samples
-        have another shape or type.
+      UserError: too few images, or fewer than a batch; a prior whose mean,
+        samples or log-density have another shape or type.
     """
     if prior is not None:
         _check_prior(prior, config.z_dim)
-        config = dataclasses.replace(config, prior="custom")  # the recipe asks for it
+    config = config.with_own_prior(prior)
     n_train, _ = split_sizes(len(dataset.x_train))
     if len(dataset.x_test) < 2:
         raise UserError(
@@ -94,6 +95,13 @@ def _check_prior(prior: Prior, z_dim: int) -> None:
             f"sample(key, 3) of the prior {prior.name!r} is {z.dtype} of shape "
             f"{z.shape}; with z_dim={z_dim} it is float32 of shape (3, {z_dim})"
         )
+    if prior.log_density is not None:
+        shape = np.shape(prior.log_density(jnp.asarray(z)))
+        if shape != (3,):
+            raise UserError(
+                f"log_density of the prior {prior.name!r} gives shape {shape} for "
+                f"codes of shape {z.shape}; it is one number a code, shape (3,)"
+            )
     if (z == z[0]).all() or not np.isfinite(z).all():
         raise UserError(
             f"sample(key, 3) of the prior {prior.name!r} is {z.tolist()}; it must draw "

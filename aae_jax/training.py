@@ -5,7 +5,7 @@ and never changes; randomness comes from it by `fold_in`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from aae_jax.checks import check_printable
 from aae_jax.config import Config
 from aae_jax.errors import UserError
 from aae_jax.networks import SUBSETS, Params
@@ -87,8 +88,10 @@ def init(
       phases: in place of the variant's.
 
     Raises:
-      UserError: no phase moves the encoder, or none the decoder.
+      UserError: no phase moves the encoder, or none the decoder; the length is in
+        epochs, which only the data turn into steps.
     """
+    config = config.with_own_prior(prior)
     phases = phases or VARIANTS[config.model]
     networks = make_model(config, image_shape=image_shape, prior=prior).networks
     params = networks.init(jax.random.fold_in(key, INIT_STREAM), subsets_of(phases))
@@ -120,8 +123,10 @@ def make_update(
 
     Raises:
       UserError: the variant has no such phase; when the update is called, a loss that
-        returns no terms, or reads a subset that the variant does not have.
+        returns anything but a scalar and named scalars, or reads a subset that the
+        variant does not have.
     """
+    config = config.with_own_prior(prior)
     phases = phases or VARIANTS[config.model]
     index = find_phase(phases, phase)
     phase = phases[index]
@@ -144,11 +149,10 @@ def make_update(
             held | gradients, state.optimizer_states[phase.name], state.params
         )
         changed: Any = optax.apply_updates(state.params, updates)
-        state = TrainState(
+        state = replace(
+            state,
             params=state.params | {name: changed[name] for name in phase.moves},
             optimizer_states=state.optimizer_states | {phase.name: optimizer_state},
-            key=state.key,
-            step=state.step,
         )
         return state, StepInfo(terms, {phase.name: optax.tree.norm(gradients)})
 
@@ -168,12 +172,23 @@ def _evaluate(
             f"phase {phase.name!r} reads {error}, which no phase of this variant "
             "moves; add one that does"
         ) from error
-    if not isinstance(result, tuple) or len(result) != 2:
+    if not _is_loss_and_terms(result):
         raise UserError(
             f"the loss of phase {phase.name!r} returned {result!r}; return (loss, "
-            "terms), terms a dict of what is to be logged"
+            "terms), a scalar and a dict of the named scalars that are to be logged"
         )
+    for name in result[1]:
+        check_printable("term", name)
     return result
+
+
+def _is_loss_and_terms(result: Any) -> bool:
+    if not isinstance(result, tuple) or len(result) != 2:
+        return False
+    loss, terms = result
+    return isinstance(terms, dict) and all(
+        jnp.shape(each) == () for each in (loss, *terms.values())
+    )
 
 
 def make_step(
@@ -207,10 +222,7 @@ def make_step(
                 )
             losses |= info.losses
             gradient_norms |= info.gradient_norms
-        state = TrainState(
-            state.params, state.optimizer_states, state.key, state.step + 1
-        )
-        return state, StepInfo(losses, gradient_norms)
+        return replace(state, step=state.step + 1), StepInfo(losses, gradient_norms)
 
     # Traced once, however often it is part of other programs.
     return jax.jit(step, inline=True)

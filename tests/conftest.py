@@ -50,6 +50,7 @@ def compiled_in_haste():
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+    jax.clear_caches()  # jax's own small programs are shared with later tests
 
 
 @pytest.fixture(scope="session")

@@ -121,6 +121,11 @@ def refused(request, argv):
         ),
         ("--model autoencoder --instance-noise=1", "out of aae, aae-joint"),
         ("--prior-shape 7", "--prior-shape does nothing with --prior normal"),
+        (
+            "--schedule constant --generator-final 0.5",
+            "--generator-final is for the cosine schedule and yours is constant",
+        ),
+        ("--recipe guide --input-noise 1 --reconstruction-final 1", "is constant"),
         ("--init-from absent", "does not exist"),
     ],
 )
@@ -135,8 +140,8 @@ def test_train_refuses_in_a_sentence(place, line, words):
         ("--grd", "did you mean --grid?"),
         ("--run-dir thesis", "is not a run"),
         ("--run-dir absent", "does not exist"),
-        ("--split tset", "choose test or validation; did you mean test?"),
-        ("--split train", "choose test or validation"),
+        ("--split tset", "choose one of test, validation; did you mean test?"),
+        ("--split train", "choose one of test, validation"),
         ("--sample x", "--sample takes a whole number, got 'x'"),
         ("--sample 0 --out x.npz", "--sample a value from 1 to 1000000"),
         ("--sample 2000000 --out x.npz", "--sample a value from 1 to 1000000"),
@@ -152,6 +157,8 @@ def test_train_refuses_in_a_sentence(place, line, words):
         ("--encode tset --out x.npz", "did you mean test?"),
         ("--decode absent.npz --out x.npz", "does not exist; give --decode"),
         ("--grid --out codes.npz", "is a file; give --out a folder"),
+        ("--grid --seed 3", "--seed is that of --sample N; leave it out"),
+        ("--sample 5 --split test --out x.npz", "--split does nothing with --sample"),
         ("--metrics --out figures", "--metrics prints to stdout"),
         ("--memory-limit -3", "--memory-limit the GiB"),
         ("--dataset mnits", "did you mean mnist?"),
@@ -165,7 +172,7 @@ def test_every_flag_of_train_reaches_its_field(place):
     line = (
         "--model aae-joint --prior gamma --prior-scale 2 --prior-shape 3 --z-dim 4 "
         "--recipe guide --dataset sample --image-size 8 9 --steps 7 --batch-size 8 "
-        "--hidden 3 4 5 --seed 6 --initializer lecun --schedule constant "
+        "--hidden 3 4 5 --seed 6 --initializer lecun --schedule cosine "
         "--reconstruction-rate 0.1 --discriminator-rate 0.2 "
         "--reconstruction-beta1 0.4 --discriminator-beta1 0.5 "
         "--reconstruction-epsilon 0.01 --discriminator-epsilon 0.02 "
@@ -329,6 +336,22 @@ def test_resume_takes_the_config_from_the_run(place):
     assert resume("--run-dir run").finished is None  # its checkpoints are lost
     with pytest.raises(UserError, match="steps is 540"):
         resume("--run-dir run --steps 9")
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"model": "aae-joint"}, "--reconstruction-weight 100"),
+        ({"prior": "gamma", "prior_shape": 3.0}, "--prior-shape 3"),
+        ({"schedule": "cosine", "generator_final": 1.0}, "--generator-final 1"),
+    ],
+)
+def test_resume_takes_flags_that_only_the_run_s_config_reads(place, changes, line):
+    if "model" in changes:
+        changes = changes | {"reconstruction_weight": 100.0}
+    config = dataclasses.replace(CONFIG, **changes)
+    make_run(place / "run", config=config)
+    assert resume(f"--run-dir run {line}").config == config
 
 
 def test_resume_without_a_folder_takes_the_newest_run(place):

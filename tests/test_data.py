@@ -1,5 +1,6 @@
 """Dataset, names, and the sources that are plain files, where all is well."""
 
+import doctest
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,7 +10,7 @@ import pytest
 from idx_files import make_arrays, write_idx_folder
 from PIL import Image
 
-from aae_jax.data import Dataset, check_dataset_name, load_dataset, resolve
+from aae_jax.data import Dataset, check_dataset_name, load_dataset, resolve, sources
 from aae_jax.data.arrays import split_indices
 from aae_jax.data.image_folder import read_image
 from aae_jax.errors import UserError
@@ -283,3 +284,8 @@ def test_import_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_example_in_the_docstring_is_what_happens():
+    assert doctest.testmod(sources).attempted == 1
+    assert doctest.testmod(sources).failed == 0

@@ -19,6 +19,7 @@ from aae_jax.data import load_dataset
 from aae_jax.errors import UserError
 
 MIB = 2**20
+GIB = 2**30
 X = np.full((6, 4, 4), 9, np.uint8)
 
 
@@ -126,7 +127,7 @@ def test_npz_bomb_stays_packed(tmp_path):
         for _ in range(64):
             member.write(bytes(MIB))
     assert (tmp_path / "a.npz").stat().st_size < MIB
-    assert_refused(tmp_path / "a.npz", "limit is 16.0 MiB", memory_limit=16 * MIB)
+    assert_refused(tmp_path / "a.npz", "limit is 16.0 MiB", memory_limit=16 * MIB / GIB)
 
 
 def test_npz_member_that_unpacks_beyond_its_declared_size(tmp_path):
@@ -149,8 +150,8 @@ def test_gzip_bomb_stays_packed(tmp_path):
 def test_memory_limit_counts_all_arrays(npz):
     image = np.full((20, 32, 32), 5, np.uint8)
     path = npz(x=image, x_test=image[:2])
-    assert len(load_dataset(path, memory_limit=22 * 1024).x_train) == 20
-    assert_refused(path, "raise --memory-limit", memory_limit=20 * 1024)
+    assert len(load_dataset(path, memory_limit=22 * 1024 / GIB).x_train) == 20
+    assert_refused(path, "raise --memory-limit", memory_limit=20 * 1024 / GIB)
 
 
 def test_unusual_packing_and_encryption(tmp_path):
@@ -369,8 +370,9 @@ def test_large_photographs_are_refused_in_one_sentence(tmp_path):
 def test_image_folder_over_the_memory_limit(tmp_path):
     for index in range(4):
         Image.new("RGB", (64, 64)).save(tmp_path / f"{index}.png")
-    assert len(load_dataset(tmp_path, memory_limit=4 * 64 * 64 * 3).x_train) == 3
-    assert_refused(tmp_path, "--memory-limit", memory_limit=4 * 64 * 64 * 3 - 1)
+    needed = 4 * 64 * 64 * 3
+    assert len(load_dataset(tmp_path, memory_limit=needed / GIB).x_train) == 3
+    assert_refused(tmp_path, "--memory-limit", memory_limit=(needed - 1) / GIB)
 
 
 def test_pipes_and_devices_are_never_opened(tmp_path):
@@ -420,7 +422,7 @@ def test_any_change_of_a_file_is_read_or_refused(tmp_path, data):
     target = path if kind.startswith("a.") else path.parent
     refused = contextlib.suppress(UserError)  # any other error fails the test
     with refused:
-        dataset = load_dataset(target, memory_limit=MIB)
+        dataset = load_dataset(target, memory_limit=MIB / GIB)
         assert dataset.x_train.dtype == np.uint8
         assert len(dataset.x_train) + len(dataset.x_test) == len(
             {"p/b.png": range(2)}.get(kind, X)

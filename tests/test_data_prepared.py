@@ -161,7 +161,7 @@ def test_names_with_version_and_config(root, tmp_path):
 
 def test_limits_hold_for_prepared_sets(root):
     with pytest.raises(UserError, match="--memory-limit"):
-        load_dataset("mnist", data_dir=root, memory_limit=10_000)
+        load_dataset("mnist", data_dir=root, memory_limit=1e-5)
     small = load_dataset("mnist", data_dir=root, image_size=(7, 9))
     assert small.image_shape == (7, 9, 1)
 

@@ -126,6 +126,7 @@ def test_codes_become_images_again(evaluate, finished, tmp_path):
         ("--decode wide.npz --out x.npz", "[n, 2]"),
         ("--decode empty.npz --out x.npz", "empty.npz"),
         ("--decode text.npz --out x.npz", "text.npz"),
+        ("--decode huge.npz --out x.npz", "finite numbers of 32 bits"),
         ("--encode wide.npz --out x.npz", "wide.npz"),
         ("--encode colour.npy --out x.npz", "was trained on"),
         ("--dataset empty.npz --grid --latent --out pictures", "empty.npz"),
@@ -133,6 +134,7 @@ def test_codes_become_images_again(evaluate, finished, tmp_path):
 )
 def test_input_that_does_not_fit_is_refused(evaluate, tmp_path, line, words):
     np.savez("wide.npz", z=np.zeros((3, 5), np.float32))
+    np.savez("huge.npz", z=np.full((3, 2), 1e300))
     np.save("colour.npy", np.zeros((3, 8, 8, 3), np.uint8))
     (tmp_path / "empty.npz").touch()
     (tmp_path / "text.npz").write_text("z = 1")

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +56,19 @@ def poisoned(at):
         same = (jax.random.key_data(bad) == jax.random.key_data(key)).all()
         value, terms = first.loss(params, batch, key, model)
         return value * jnp.where(same, jnp.nan, 1.0), terms
+
+    return (dataclasses.replace(first, loss=loss), *others)
+
+
+def phases_with(term):
+    """The phases of `aae`, one of which logs what cannot be logged."""
+    first, *others = VARIANTS["aae"]
+
+    def loss(params, batch, key, model):
+        value, _ = first.loss(params, batch, key, model)
+        if isinstance(term, str):
+            return value, {term: value}
+        return value, term if term is None else {"term": term}
 
     return (dataclasses.replace(first, loss=loss), *others)
 
@@ -159,6 +173,29 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_phase(
     assert checkpoint_steps(folder.checkpoints)[0] < 40
 
 
+def test_codes_that_are_not_finite_stop_the_run_too(
+    tiny_config, tiny_dataset, tmp_path
+):
+    """Parameters may be finite that make numbers which are not."""
+    config = dataclasses.replace(
+        tiny_config,
+        model="autoencoder",
+        hidden=(64,) * 14,
+        batch_size=360,
+        reconstruction_rate=10.0,
+    )
+    with pytest.raises(RunError, match="became NaN or infinite between steps"):
+        fit(config, dataset=tiny_dataset, options=quiet(tmp_path / "run"))
+
+
+def test_places_are_strings_too_and_home_is_meant_by_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = RunOptions(run_dir="~/run", data_dir="data", init_from=tmp_path)
+    assert options.run_dir == tmp_path / "run"
+    assert options.data_dir == Path("data")
+    assert options.init_from == tmp_path
+
+
 def test_a_run_starts_from_the_weights_of_another(tiny_config, tiny_dataset, tmp_path):
     config = dataclasses.replace(tiny_config, model="autoencoder")
     first = fit(config, dataset=tiny_dataset, options=quiet(tmp_path / "first"))
@@ -219,6 +256,7 @@ def test_what_does_not_fit_the_data_is_refused_and_nothing_is_written(
     wide = dataclasses.replace(RING, mean=three, std=three)
     short = dataclasses.replace(RING, sample=lambda key, n: jnp.zeros((n - 1, 2)))
     point = dataclasses.replace(RING, sample=lambda key, n: jnp.zeros((n, 2)))
+    two = dataclasses.replace(RING, log_density=lambda z: -z * z)
     whole = dataclasses.replace(RING, sample=lambda key, n: jnp.zeros((n, 2), int))
     for arguments, words in (
         ({"dataset": few}, "give 20 or more"),
@@ -227,6 +265,10 @@ def test_what_does_not_fit_the_data_is_refused_and_nothing_is_written(
         ({"dataset": tiny_dataset, "prior": short}, r"float32 of shape \(2, 2\)"),
         ({"dataset": tiny_dataset, "prior": whole}, r"is int32 of shape \(3, 2\)"),
         ({"dataset": tiny_dataset, "prior": point}, "finite numbers that vary"),
+        ({"dataset": tiny_dataset, "prior": two}, r"gives shape \(3, 2\) for codes"),
+        ({"dataset": tiny_dataset, "phases": phases_with(None)}, "returned "),
+        ({"dataset": tiny_dataset, "phases": phases_with(jnp.ones(2))}, "returned "),
+        ({"dataset": tiny_dataset, "phases": phases_with("a\tb")}, "is no name"),
     ):
         with pytest.raises(UserError, match=words):
             fit(tiny_config, **arguments, options=quiet(tmp_path / "run"))

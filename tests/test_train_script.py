@@ -120,8 +120,14 @@ def test_a_finished_run_that_lost_its_checkpoints_makes_them_again(
     newest = folder.checkpoints / f"{STEPS:08d}"
     before = json.loads((newest / "manifest.json").read_text())["content"]
     shutil.rmtree(folder.checkpoints)
+    metrics = json.loads(folder.metrics_file.read_text())
+    folder.metrics_file.write_text(json.dumps(metrics | {"reconstruction_mse": 123}))
     ended = call_script("train.py", "--resume", "--run-dir", folder.path)
     assert ended.status == 0, ended.stderr
+    measured = json.loads(folder.metrics_file.read_text())
+    assert measured["reconstruction_mse"] == pytest.approx(
+        metrics["reconstruction_mse"], rel=1e-3
+    )
     assert "has lost its checkpoints; it begins again at step 0" in ended.stderr
     again = json.loads((newest / "manifest.json").read_text())["content"]
     assert again["leaf_hashes"] == before["leaf_hashes"]

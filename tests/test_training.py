@@ -17,6 +17,7 @@ from aae_jax.phases import (
     VARIANTS,
     Phase,
 )
+from aae_jax.priors import make_prior
 from aae_jax.recipes import UNREAD
 from aae_jax.training import TrainState, init, make_step, make_update
 
@@ -61,6 +62,20 @@ def test_what_is_said_to_do_nothing_in_a_variant_does_nothing(model, tiny_batch)
         if program(**{name: other}) == unchanged:
             unread.add(name)
     assert unread == set(UNREAD[model])
+
+
+def test_a_prior_of_one_s_own_has_its_recipe_wherever_it_is_passed(tiny_batch):
+    def program(config, prior):
+        def train(key):
+            state = init(config, key, image_shape=SHAPE, prior=prior)
+            return make_step(config, prior=prior)(state, tiny_batch)
+
+        return str(jax.make_jaxpr(train)(jax.random.key(0)))
+
+    config = Config(hidden=(4,), batch_size=20, steps=60)
+    own = make_prior(config)
+    custom = replace(config, prior="custom")
+    assert program(config, own) == program(custom, own) != program(config, None)
 
 
 @pytest.mark.parametrize("model", VARIANTS)

@@ -9,7 +9,7 @@ from aae_jax.messages import say_on_stderr
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse, prepare, return the exit code: 0 done, 2 bad input, 1 anything else."""
+    """Parse, prepare, return the exit code: 0 done, 2 bad input, 130 Ctrl-C, 1 else."""
     parser = argparse.ArgumentParser(
         prog="python -m aae_jax.data",
         description="Get a set of images once, so that --dataset NAME finds it.",
@@ -37,6 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing was prepared", file=sys.stderr)
+        return 130
     except (RunError, OSError) as error:
         print(f"{options.name} could not be prepared: {error}", file=sys.stderr)
         return 1

@@ -15,6 +15,7 @@ from aae_jax.data.prepared import find_prepared, list_prepared, read_prepared
 from aae_jax.data.preparing import ORIGINS
 from aae_jax.errors import UserError
 from aae_jax.messages import Say, say_on_stderr
+from aae_jax.options import limit_in_bytes
 
 NAMES = ("auto", "sample", *ORIGINS)
 SAMPLE = Path(__file__).with_name("sample.npz")
@@ -26,7 +27,7 @@ def load_dataset(
     name: PathLike = "auto",
     *,
     data_dir: PathLike | None = None,
-    memory_limit: int | None = None,
+    memory_limit: float | None = None,
     image_size: tuple[int, int] | None = None,
     say: Say = say_on_stderr,
 ) -> Dataset:
@@ -39,7 +40,7 @@ def load_dataset(
         path of an .npz, an .npy, a folder of IDX files, a folder of images.
       data_dir: the tfds data folder; by default our own cache folder, then
         `~/tensorflow_datasets`.
-      memory_limit: bytes that the arrays may take; a quarter of the memory by default.
+      memory_limit: GiB that the arrays may take; a quarter of the memory by default.
       image_size: (height, width) in pixels to which images are scaled.
       say: takes one line for the user; by default printed to stderr.
 
@@ -50,7 +51,7 @@ def load_dataset(
     >>> load_dataset("sample").x_train.shape
     (10000, 28, 28, 1)
     """
-    limit = default_memory_limit() if memory_limit is None else memory_limit
+    limit = limit_in_bytes(memory_limit) or default_memory_limit()
     if image_size is not None and not all(1 <= side <= MAX_SIDE for side in image_size):
         raise UserError(
             f"the image size {list(image_size)} is out of range; a side has 1 to "
@@ -82,7 +83,7 @@ def load_dataset(
 def load_images(
     path: PathLike,
     *,
-    memory_limit: int | None = None,
+    memory_limit: float | None = None,
     image_size: tuple[int, int] | None = None,
     say: Say = say_on_stderr,
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -97,7 +98,7 @@ def load_images(
     Raises:
       UserError: nothing is there, or it is damaged, too large or does not fit together.
     """
-    limit = default_memory_limit() if memory_limit is None else memory_limit
+    limit = limit_in_bytes(memory_limit) or default_memory_limit()
     where = Path(path).expanduser()
     if not where.exists():
         raise UserError(
@@ -115,19 +116,21 @@ def load_images(
     return np.concatenate([x, x_test]), labels
 
 
-def load_codes(path: PathLike, *, memory_limit: int | None = None) -> np.ndarray:
+def load_codes(path: PathLike, *, memory_limit: float | None = None) -> np.ndarray:
     """The array `z` of an .npz file, float32.
 
     Raises:
       UserError: not such a file, no `z` in it, or not an array of finite numbers.
     """
-    limit = default_memory_limit() if memory_limit is None else memory_limit
+    limit = limit_in_bytes(memory_limit) or default_memory_limit()
     hint = "save it with numpy.savez(file, z=codes)"
-    where = Path(path)
+    where = Path(path).expanduser()
     z = read_members(where, ("z",), hint=hint, memory_limit=limit)["z"]
-    if z.dtype.kind not in "iuf" or not np.isfinite(z).all():
-        raise UserError(f"z of {where} must hold finite numbers; {hint}")
-    return z.astype(np.float32)
+    with np.errstate(over="ignore"):  # too large a number becomes infinite
+        codes = z.astype(np.float32) if z.dtype.kind in "iuf" else None
+    if codes is None or not np.isfinite(codes).all():
+        raise UserError(f"z of {where} must hold finite numbers of 32 bits; {hint}")
+    return codes
 
 
 def resolve(name: PathLike, *, data_dir: PathLike | None = None) -> str:
