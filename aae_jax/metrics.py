@@ -22,6 +22,9 @@ PROJECTIONS = 256
 DRAWS = 20
 GAP_DRAWS = 5
 NEIGHBOURS = 5
+# In more dimensions a tree looks at nearly all points, and a matrix product is faster.
+_TREE_DIMENSIONS = 8
+_QUERIES = 1000
 _METRIC_SEED = 1511
 """Directions and prior draws are the same for every run, so that runs compare."""
 
@@ -72,9 +75,8 @@ class LatentReference:
 
         0.01 for codes that follow the prior perfectly, 1 for codes far from it.
         """
-        tree = KDTree(z)
-        distances = [tree.query(draw)[0] for draw in self.gap_draws]
-        return float(np.mean(np.stack(distances) > self.gap_radius))
+        distances, _ = nearest_codes(z, np.concatenate(self.gap_draws), k=1)
+        return float(np.mean(distances > self.gap_radius))
 
 
 def make_reference(prior: Prior, n: int) -> LatentReference:
@@ -106,7 +108,7 @@ def make_reference(prior: Prior, n: int) -> LatentReference:
         for index in range(DRAWS)
     ]
     pairs = [
-        KDTree(draw(2 * index)).query(draw(2 * index + 1))[0]
+        nearest_codes(draw(2 * index), draw(2 * index + 1), k=1)[0]
         for index in range(GAP_DRAWS)
     ]
     return LatentReference(
@@ -170,10 +172,26 @@ def knn_accuracy(z: Float[NDArray, "n z_dim"], y: Int[NDArray, " n"]) -> float |
     z, y = z[y >= 0], y[y >= 0]
     if len(z) < 2 * NEIGHBOURS:
         return None
-    _, nearest = KDTree(z[0::2]).query(z[1::2], k=NEIGHBOURS)
+    _, nearest = nearest_codes(z[0::2], z[1::2], k=NEIGHBOURS)
     classes, y = np.unique(y, return_inverse=True)
     votes = np.eye(len(classes), dtype=np.int64)[y[0::2][nearest]].sum(axis=1)
     return float(np.mean(votes.argmax(axis=1) == y[1::2]))
+
+
+def nearest_codes(
+    z: Float[NDArray, "n z_dim"], queries: Float[NDArray, "m z_dim"], *, k: int
+) -> tuple[Float[NDArray, "m k"], Int[NDArray, "m k"]]:
+    """Distances to the `k` codes nearest to each query, in any order; their rows."""
+    if z.shape[1] <= _TREE_DIMENSIONS:
+        return KDTree(z).query(queries, k=range(1, k + 1))
+    distances, nearest = [], []
+    lengths = np.square(z).sum(axis=1)
+    for some in np.split(queries, range(_QUERIES, len(queries), _QUERIES)):
+        squares = lengths - 2 * some @ z.T + np.square(some).sum(axis=1)[:, None]
+        rows = np.argpartition(squares, k - 1, axis=1)[:, :k]
+        nearest.append(rows)
+        distances.append(np.take_along_axis(squares, rows, axis=1))
+    return np.sqrt(np.maximum(np.concatenate(distances), 0)), np.concatenate(nearest)
 
 
 Measure = Callable[[Params], tuple[dict[str, Any], NDArray[np.float64]]]

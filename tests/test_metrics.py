@@ -14,6 +14,7 @@ from aae_jax.metrics import (
     latent_match,
     make_measure,
     make_reference,
+    nearest_codes,
 )
 from aae_jax.networks import Networks
 from aae_jax.phases import make_model
@@ -141,6 +142,21 @@ def test_gap_fraction_is_its_definition(reference):
     far = [nearest_distances(prior_draw(40 + i), codes) > radius for i in range(5)]
     assert reference.gap_fraction(codes) == pytest.approx(np.mean(far), abs=1e-3)
     assert np.mean(far) > 0.05
+
+
+@pytest.mark.parametrize("z_dim", [1, 2, 8, 9, 40])
+def test_nearest_codes_are_the_nearest_in_any_dimension(z_dim):
+    z, queries = RNG.normal(size=(300, z_dim)), RNG.normal(size=(2345, z_dim))
+    apart = np.linalg.norm(queries[:, None] - z, axis=2)
+    for k in (1, 5):
+        distances, nearest = nearest_codes(z, queries, k=k)
+        assert distances.shape == nearest.shape == (2345, k)
+        np.testing.assert_allclose(
+            np.sort(distances, axis=1), np.sort(apart, axis=1)[:, :k], atol=1e-6
+        )
+        np.testing.assert_allclose(
+            np.take_along_axis(apart, nearest, axis=1), distances, atol=1e-6
+        )
 
 
 def test_gap_fraction_of_perfect_codes_and_of_collapsed_ones(reference):
