@@ -25,10 +25,10 @@ from aae_jax.run_record import RunRecord
 def first_state(
     plan: Plan,
     record: RunRecord,
+    *,
     begin: Callable[[Array], LoopState],
     like: LoopState,
     weights: Params | None,
-    *,
     say: Say,
 ) -> tuple[LoopState, float]:
     """The newest checkpoint and the seconds behind it; or the start of a new run.
@@ -58,7 +58,7 @@ def first_state(
         state = dataclasses.replace(carry.state, params=weights)
         carry = dataclasses.replace(carry, state=state)
         # Saved at once: whoever resumes this run need not have the other one.
-        save(plan, carry, 0, 0.0)
+        save(plan, carry, step=0, seconds=0.0)
     return carry, 0.0
 
 

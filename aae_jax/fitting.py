@@ -84,9 +84,11 @@ def fit(
     with run_lock(folder.path):
         # Until all is saved a signal is a request; after that it ends us at once.
         with StopRequest() as stop:
-            record = write_or_check_record(folder, record, options, say=say)
+            record = write_or_check_record(folder, record, options=options, say=say)
             plan = _plan(config, record, folder, phases, quiet=options.quiet)
-            carry, seconds = first_state(plan, record, begin, like, weights, say=say)
+            carry, seconds = first_state(
+                plan, record, begin=begin, like=like, weights=weights, say=say
+            )
             model = make_model(config, image_shape=shape, prior=prior)
             data, measure = _split(dataset, model)
             loop = make_loop(config, step)
@@ -96,8 +98,8 @@ def fit(
             carry = loop(carry, data, np.int32(carry.state.step))
             carry, seconds = run_loop(
                 plan,
-                model,
                 loop,
+                model=model,
                 carry=carry,
                 data=data,
                 measure=measure,

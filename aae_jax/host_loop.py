@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
 from aae_jax.board import Board
 from aae_jax.checkpoint import checkpoint_steps, save_checkpoint
@@ -70,9 +69,9 @@ class Clock:
 
 def run_loop(
     plan: Plan,
-    model: Model,
     loop: Loop,
     *,
+    model: Model,
     carry: LoopState,
     data: Batch,
     measure: Measure,
@@ -83,8 +82,8 @@ def run_loop(
 
     Args:
       plan: how long, and where to.
-      model: for what TensorBoard shows.
       loop: compiled, see `make_loop`.
+      model: for what TensorBoard shows.
       carry: the state to begin with; donated.
       data: the images to train on, on the device.
       measure: metrics of parameters on held-out images.
@@ -109,13 +108,17 @@ def run_loop(
             carry = loop(carry, data, np.int32(step))
             sums, first_bad = jax.device_get((carry.sums, carry.first_bad))
             elapsed = time.perf_counter() - began
-            refuse_not_finite(plan, carry, first_bad, before, step)
+            refuse_not_finite(plan, carry, first_bad=first_bad, steps=(before, step))
             clock.add(elapsed, step - before)
             chunk = max(1, round((step - before) * SECONDS_PER_CHUNK / elapsed))
             speed = clock.epoch_steps * plan.batch_size / clock.epoch
             if step == _epoch_end(plan, before):
-                line = log_line(plan, sums, step, clock)
-                line["validation"], z = _measured(plan, measure, carry, before, step)
+                line = log_line(plan, sums, step=step, clock=clock)
+                try:
+                    line["validation"], z = measure(carry.state.params)
+                except FloatingPointError:
+                    what = "the codes or errors of held-out images"
+                    _refuse(plan, what, steps=(before, step))
                 plan.folder.append_log(line)
                 reporter.epoch(line)
                 board.epoch(line, carry.state.params, z)
@@ -124,14 +127,14 @@ def run_loop(
             reporter.chunk(step, _means(plan, sums, step)["losses"], speed)
             due = time.monotonic() - last_save > SECONDS_BETWEEN_SAVES
             if due or stop.number is not None or step == plan.total_steps:
-                save(plan, carry, step, clock.total)
+                save(plan, carry, step=step, seconds=clock.total)
                 last_save = time.monotonic()
             if stop.number is not None:
                 break
     return carry, clock.total
 
 
-def save(plan: Plan, carry: LoopState, step: int, seconds: float) -> None:
+def save(plan: Plan, carry: LoopState, *, step: int, seconds: float) -> None:
     """Save a checkpoint.
 
     Raises:
@@ -143,35 +146,27 @@ def save(plan: Plan, carry: LoopState, step: int, seconds: float) -> None:
 
 
 def refuse_not_finite(
-    plan: Plan, carry: LoopState, first_bad: Mapping[str, Any], before: int, step: int
+    plan: Plan,
+    carry: LoopState,
+    *,
+    first_bad: Mapping[str, Any],
+    steps: tuple[int, int],
 ) -> None:
     """Stop where a gradient, loss or parameter is not finite, and name the phase.
 
     Raises:
       RunError: with the phase, the steps, and the last good checkpoint.
     """
-    when = f"between steps {before} and {step}"
     # Of those that went wrong in the same step, the phase that the others followed.
     phase = min(plan.phases, key=lambda name: int(first_bad[name]))
     if first_bad[phase] != NEVER:
         first = int(first_bad[phase])
-        _refuse(plan, f"the gradient of the {phase} phase", f"at step {first}, {when}")
+        _refuse(plan, f"the gradient of the {phase} phase", steps=steps, first=first)
     named = {f"the {name} loss": value for name, value in carry.sums.losses.items()}
     named |= {f"the {name}": params for name, params in carry.state.params.items()}
     for name, finite in jax.device_get(_finite(named)).items():
         if not finite:
-            _refuse(plan, name, when)
-
-
-def _measured(
-    plan: Plan, measure: Measure, carry: LoopState, before: int, step: int
-) -> tuple[dict[str, Any], NDArray[np.float64]]:
-    """What `measure` says; finite parameters may still make codes that are not."""
-    try:
-        return measure(carry.state.params)
-    except FloatingPointError:
-        what = "the codes or errors of held-out images"
-        _refuse(plan, what, f"between steps {before} and {step}")
+            _refuse(plan, name, steps=steps)
 
 
 @jax.jit
@@ -185,7 +180,13 @@ def _finite(trees: dict[str, Any]) -> dict[str, jax.Array]:
     }
 
 
-def _refuse(plan: Plan, what: str, when: str) -> NoReturn:
+def _refuse(
+    plan: Plan, what: str, *, steps: tuple[int, int], first: int | None = None
+) -> NoReturn:
+    before, step = steps
+    when = f"between steps {before} and {step}"
+    if first is not None:
+        when = f"at step {first}, {when}"
     saved = checkpoint_steps(plan.folder.checkpoints)
     good = f"that of step {saved[0]}" if saved else "none, the run had not saved yet"
     raise RunError(
@@ -201,7 +202,7 @@ def clear_sums(carry: LoopState) -> LoopState:
     return LoopState(carry.state, sums, carry.first_bad)
 
 
-def log_line(plan: Plan, sums: StepInfo, step: int, clock: Clock) -> dict[str, Any]:
+def log_line(plan: Plan, sums: StepInfo, *, step: int, clock: Clock) -> dict[str, Any]:
     """A line of metrics.jsonl: means over the epoch's steps, and the timings."""
     return {
         "epoch": -(-step // plan.steps_per_epoch),

@@ -41,7 +41,7 @@ NEVER = np.int32(2**31 - 1)
 Loop = Callable[[LoopState, Batch, np.int32], LoopState]
 
 
-def data_order(key: PRNGKeyArray, epoch: Array, n_images: int) -> Int[Array, " n"]:
+def data_order(key: PRNGKeyArray, epoch: Array, *, n_images: int) -> Int[Array, " n"]:
     """The order of the images in an epoch: a permutation of (run's key, epoch)."""
     key = jax.random.fold_in(jax.random.fold_in(key, ORDER_STREAM), epoch)
     return jax.random.permutation(key, n_images)
@@ -89,7 +89,7 @@ def make_loop(config: Config, step: Update) -> Loop:
         steps_per_epoch = config.steps_per_epoch(n_images)
         first_step = carry.state.step
         epoch = first_step // steps_per_epoch
-        order = data_order(carry.state.key, epoch, n_images)
+        order = data_order(carry.state.key, epoch, n_images=n_images)
 
         def body(index: Array, carry: LoopState) -> LoopState:
             first = (index - epoch * steps_per_epoch) * config.batch_size

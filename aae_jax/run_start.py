@@ -149,7 +149,7 @@ def claim_folder(config: Config, options: RunOptions) -> RunFolder:
 
 
 def write_or_check_record(
-    folder: RunFolder, record: RunRecord, options: RunOptions, *, say: Say
+    folder: RunFolder, record: RunRecord, *, options: RunOptions, say: Say
 ) -> RunRecord:
     """Write config.json of a new run; check that of the run to go on with.
 

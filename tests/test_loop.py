@@ -74,7 +74,7 @@ def test_loop_equals_single_steps(single_step, run, begin):
     state = begin().state
     for index in range(7):
         epoch, position = divmod(index, STEPS_PER_EPOCH)
-        order = data_order(state.key, jnp.int32(epoch), N_IMAGES)
+        order = data_order(state.key, jnp.int32(epoch), n_images=N_IMAGES)
         state, _ = single_step(state, order[20 * position : 20 * position + 20])
     assert_same_bits(run([5, 7]).state, state)
 
@@ -107,7 +107,7 @@ def test_the_seed_decides_every_bit(run):
 
 def test_sums_are_those_of_the_steps(run, single_step, begin):
     state = begin().state
-    order = data_order(state.key, jnp.int32(0), N_IMAGES)
+    order = data_order(state.key, jnp.int32(0), n_images=N_IMAGES)
     infos = []
     for position in range(3):
         state, info = single_step(state, order[20 * position : 20 * position + 20])
@@ -152,7 +152,9 @@ def test_the_loop_takes_each_epoch_s_images_once_in_a_new_order(tiny_config, dat
     step = make_step(config, phases=phases)
     carry = init_loop(config, key, step=step, image_shape=SHAPE, phases=phases)
     loop = make_loop(config, step)
-    orders = [np.asarray(data_order(key, jnp.int32(epoch), 110)) for epoch in (0, 1)]
+    orders = [
+        np.asarray(data_order(key, jnp.int32(epoch), n_images=110)) for epoch in (0, 1)
+    ]
     seen = 0
     for step in range(2 * STEPS_PER_EPOCH):
         carry = loop(carry, labelled, np.int32(step + 1))
