@@ -182,9 +182,9 @@ def test_a_step_is_traced_once_for_its_sums_and_the_loop(tiny_config, data):
 
 
 def test_data_order_is_a_permutation_of_key_and_epoch():
-    order = jax.jit(data_order, static_argnums=2)
+    order = jax.jit(data_order, static_argnames="n_images")
     orders = {
-        (seed, epoch): np.asarray(order(jax.random.key(seed), epoch, 110))
+        (seed, epoch): np.asarray(order(jax.random.key(seed), epoch, n_images=110))
         for seed in (0, 1)
         for epoch in (0, 1, 7)
     }
@@ -223,7 +223,7 @@ def test_first_bad_names_the_phase_and_the_step(tiny_config, data):
         Phase("after", length_loss, ("encoder",), "generator"),
     )
     key, bad = jax.random.key(0), 2
-    row = data_order(key, jnp.int32(0), N_IMAGES)[20 * bad + 7]
+    row = data_order(key, jnp.int32(0), n_images=N_IMAGES)[20 * bad + 7]
     white = Batch(data.x.at[row].set(255))
     step = make_step(tiny_config, phases=phases)
     loop = make_loop(tiny_config, step)
