@@ -191,7 +191,9 @@ def test_data_order_is_a_permutation_of_key_and_epoch():
     for rows in orders.values():
         np.testing.assert_array_equal(np.sort(rows), range(110))
     assert len({rows.tobytes() for rows in orders.values()}) == 6
-    np.testing.assert_array_equal(order(jax.random.key(1), 7, 110), orders[1, 7])
+    np.testing.assert_array_equal(
+        order(jax.random.key(1), 7, n_images=110), orders[1, 7]
+    )
 
 
 def test_take_scales_bytes_to_the_unit_interval():
