@@ -17,7 +17,7 @@ def origin(data: str, runs: Path) -> None:
     images = load_dataset(data).x_test.reshape(-1, 28 * 28) / np.float32(255)
     decoded = {}
     for name in ("autoencoder", "aae"):
-        for seed in finished_seeds(runs, ROW_OF[name])[:3]:
+        for seed in finished_seeds(runs, ROW_OF[name])[:2]:
             run = load(runs, name, seed)
             x_hat = run.decode(np.zeros((1, 2), np.float32)).reshape(-1)
             nearest = np.square(images - x_hat).mean(axis=1).min()
