@@ -1,6 +1,7 @@
 """Annotations checked at run time, strict shapes, and small things to train on."""
 
 import functools
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +45,18 @@ def strict_dtypes():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory):
+    """Where compiled programs lie: each is compiled once for all processes of a worker.
+
+    With the program goes how it was compiled, so nothing hasty gets out of its tests.
+    """
+    folder = tmp_path_factory.mktemp("compiled")
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def compiled_in_haste():
     """Half the time to compile, where a program's results matter and not its bits."""
@@ -51,6 +64,18 @@ def compiled_in_haste():
     yield
     jax.config.update("jax_disable_most_optimizations", False)
     jax.clear_caches()  # jax's own small programs are shared with later tests
+
+
+@pytest.fixture(scope="module")
+def without_coverage():
+    """Coverage watches every line of jax, too, and nearly doubles the time to trace.
+
+    For modules that trace much of what other tests cover.
+    """
+    watch = sys.gettrace()
+    sys.settrace(None)
+    yield
+    sys.settrace(watch)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from scripts import ROOT, TINY, Ended, Trained, wait
@@ -33,27 +32,6 @@ def data_file(tiny_dataset, tmp_path_factory):
         y_test=tiny_dataset.y_test,
     )
     return path
-
-
-@pytest.fixture(scope="session")
-def cache_folder(tmp_path_factory):
-    """Where compiled programs lie, so that each is compiled in one process only."""
-    return tmp_path_factory.mktemp("compiled")
-
-
-@pytest.fixture
-def compiled_once(cache_folder):
-    """The same cache for a test in this process."""
-    names = {
-        "jax_compilation_cache_dir": str(cache_folder),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-    }
-    before = {name: getattr(jax.config, name) for name in names}
-    for name, value in names.items():
-        jax.config.update(name, value)
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
 
 
 @pytest.fixture(scope="session")

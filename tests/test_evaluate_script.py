@@ -16,7 +16,6 @@ from aae_jax.run_folder import RunFolder
 from aae_jax.run_lock import run_lock
 
 pytest_plugins = ["script_fixtures"]
-pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from aae_jax.optimizers import make_optimizer
 from aae_jax.phases import DISCRIMINATOR, GENERATOR, VARIANTS, make_model, subsets_of
 from aae_jax.training import make_update
 
-pytestmark = pytest.mark.usefixtures("compiled_in_haste")
+pytestmark = pytest.mark.usefixtures("compiled_in_haste", "without_coverage")
 
 MOVES = {
     "reconstruction": {"encoder", "decoder"},

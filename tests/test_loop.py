@@ -17,6 +17,8 @@ from aae_jax.phases import (
 )
 from aae_jax.training import make_step
 
+pytestmark = pytest.mark.usefixtures("without_coverage")
+
 SHAPE = (8, 8, 1)
 # 20 images a batch: 5 full batches an epoch, and 10 images left over.
 N_IMAGES, STEPS_PER_EPOCH = 110, 5

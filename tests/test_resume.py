@@ -109,7 +109,7 @@ def assert_same_run(folder, straight):
 
 
 def test_stopped_killed_and_resumed_it_ends_with_the_same_bits(
-    start_script, call_script, compiled_once, finished, tmp_path
+    start_script, call_script, finished, tmp_path
 ):
     straight, folder = finished.folder, RunFolder(tmp_path / "run")
 

@@ -188,7 +188,7 @@ def test_other_images_are_not_gone_on_with(
 
 
 def test_a_run_killed_at_its_end_is_finished_later_with_moved_data(
-    call_script, compiled_once, finished, tmp_path
+    call_script, finished, tmp_path
 ):
     folder = RunFolder(tmp_path / "run")
     shutil.copytree(finished.folder.path, folder.path)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from states import assert_same_bits
 
-from aae_jax.config import Config
 from aae_jax.errors import UserError
 from aae_jax.phases import (
     GENERATOR,
@@ -17,11 +16,9 @@ from aae_jax.phases import (
     VARIANTS,
     Phase,
 )
-from aae_jax.priors import make_prior
-from aae_jax.recipes import UNREAD
 from aae_jax.training import TrainState, init, make_step, make_update
 
-pytestmark = pytest.mark.usefixtures("compiled_in_haste")
+pytestmark = pytest.mark.usefixtures("compiled_in_haste", "without_coverage")
 
 SHAPE = (8, 8, 1)
 
@@ -35,47 +32,6 @@ def test_first_state(model, tiny_state):
     # Nothing that a second call would see as another type, and compile again.
     arrays = (state.params, state.optimizer_states, state.step)
     assert not any(leaf.weak_type for leaf in jax.tree.leaves(arrays))
-
-
-@pytest.mark.parametrize("model", VARIANTS)
-def test_what_is_said_to_do_nothing_in_a_variant_does_nothing(model, tiny_batch):
-    """A training is another program when a hyper-parameter changes, or it is unread."""
-    base = Config(model=model, hidden=(4,), batch_size=20, steps=60)
-
-    def program(**changed):
-        config = replace(base, **changed)
-
-        def train(key):
-            state = init(config, key, image_shape=SHAPE)
-            return make_step(config)(state, tiny_batch)
-
-        return str(jax.make_jaxpr(train)(jax.random.key(0)))
-
-    unchanged = program()
-    unread = set()
-    for name, value in vars(base.hyperparameters).items():
-        other = {"initializer": "normal", "schedule": "constant", "steps": 61}.get(name)
-        if name == "epochs":
-            continue  # another way to say steps
-        if other is None:
-            other = not value if isinstance(value, bool) else value / 2 + 0.013
-        if program(**{name: other}) == unchanged:
-            unread.add(name)
-    assert unread == set(UNREAD[model])
-
-
-def test_a_prior_of_one_s_own_has_its_recipe_wherever_it_is_passed(tiny_batch):
-    def program(config, prior):
-        def train(key):
-            state = init(config, key, image_shape=SHAPE, prior=prior)
-            return make_step(config, prior=prior)(state, tiny_batch)
-
-        return str(jax.make_jaxpr(train)(jax.random.key(0)))
-
-    config = Config(hidden=(4,), batch_size=20, steps=60)
-    own = make_prior(config)
-    custom = replace(config, prior="custom")
-    assert program(config, own) == program(custom, own) != program(config, None)
 
 
 @pytest.mark.parametrize("model", VARIANTS)
