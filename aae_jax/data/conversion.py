@@ -89,7 +89,11 @@ def _as_bytes(x: np.ndarray, where: str) -> np.ndarray:
             index = (start + int(wrong[0, 0]), *map(int, wrong[0, 1:]))
             raise UserError(
                 f"{where} is {x[index]} at index {list(index)}; pixels are "
-                + ("floats in [0, 1]" if kind == "f" else "integers in 0 to 255")
+                + (
+                    "floats in [0, 1]; save what goes up to 255 as integers"
+                    if kind == "f"
+                    else "integers in 0 to 255"
+                )
             )
         brightest = max(brightest, chunk.max())
         if pixels is not x:
