@@ -170,9 +170,10 @@ class Run:
         if images.shape[1:] == shape[:2] and shape[2] == 1:
             images = images[..., None]
         if images.shape[1:] != shape or images.ndim != 4:
+            one = "; give x[None] for a single image" if images.shape == shape else ""
             raise UserError(
-                f"got images of shape {images.shape[1:]}, and this run was trained on "
-                f"{shape} (height, width, channels)"
+                f"got an array of shape {images.shape}, and this run was trained on "
+                f"images of {shape}: [n, height, width, channels]{one}"
             )
         if images.dtype.kind != "f":
             return as_images(images, "x")
