@@ -21,9 +21,10 @@ setup: $(READY)
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 	  { echo "Python 3.11 or newer is needed; type: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; }
+	@echo "installing into $(VENV); some minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	# compat: by a path, found before a clone named aae_jax in the folder of a script.
+	@# compat: by a path, found before a clone named aae_jax in the folder of a script.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 	  --config-settings editable_mode=compat -e .
 	@touch $(READY)

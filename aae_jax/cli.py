@@ -3,6 +3,7 @@
 Everything that can be refused is refused here, before jax is imported.
 """
 
+import contextlib
 import dataclasses
 import io
 import os
@@ -59,7 +60,7 @@ def exit_status(main: Callable[[], None], *, script: str) -> int:
 
     Returns:
       0 done, 2 the input is at fault, 1 anything else that went wrong; 130, 143 or 129
-      stopped by SIGINT, SIGTERM or SIGHUP after saving.
+      stopped by SIGINT, SIGTERM or SIGHUP after saving, 141 as nobody reads its lines.
     """
     for stream in (sys.stdout, sys.stderr):  # a path may hold what cannot be shown
         if isinstance(stream, io.TextIOWrapper):
@@ -189,6 +190,10 @@ def _check_tasks(options: EvaluationOptions, given: set[str]) -> None:
         )
     elif options.out is not None and options.out.exists() and not options.out.is_dir():
         raise UserError(f"{options.out} is a file; give --out a folder for pictures")
+    elif options.out is not None and options.out.suffix.lower() in (".png", ".npz"):
+        raise UserError(
+            f"got --out {options.out}, the name of a file; give a folder for pictures"
+        )
 
 
 def _check_input(name: str, value: str | Path | None) -> None:
@@ -263,5 +268,6 @@ def _tell(script: str, what: object, status: int) -> int:
     """Say what went wrong on one line that cannot drive a terminal."""
     sentence = " ".join(str(what).split())
     shown = "".join(c if c.isprintable() else "?" for c in sentence)
-    print(f"{script}: {shown}", file=sys.stderr)
+    with contextlib.suppress(BrokenPipeError):  # nobody reads it
+        print(f"{script}: {shown}", file=sys.stderr)
     return status

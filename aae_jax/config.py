@@ -90,7 +90,7 @@ class Config:
     """mnist, fashion_mnist, sample, the name of another prepared tfds set, or a path;
     auto takes mnist where it is prepared and else the sample that comes along."""
     image_size: tuple[int, int] | None = None
-    """Height and width to resize images from a folder to."""
+    """Height and width to resize the images to."""
     epochs: int | None = None
     """Length in passes over the training images."""
     steps: int | None = None

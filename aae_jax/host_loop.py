@@ -4,6 +4,7 @@ It times them, checks that numbers are finite, logs epochs, saves, and stops whe
 Times decide when things are seen and saved; they never change a number.
 """
 
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -124,7 +125,10 @@ def run_loop(
                 board.epoch(line, carry.state.params, z)
                 clock.new_epoch()
                 carry = clear_sums(carry)
-            reporter.chunk(step, _means(plan, sums, step)["losses"], speed)
+            try:
+                reporter.chunk(step, _means(plan, sums, step)["losses"], speed)
+            except BrokenPipeError:  # who watched has gone, as `head` does
+                stop.number = stop.number or signal.SIGPIPE
             due = time.monotonic() - last_save > SECONDS_BETWEEN_SAVES
             if due or stop.number is not None or step == plan.total_steps:
                 save(plan, carry, step=step, seconds=clock.total)

@@ -13,7 +13,8 @@ class RunOptions:
     run_dir: Path | None = None
     """The run's folder; a new one under runs/ by default."""
     resume: bool = False
-    """Go on with the run in --run-dir, or with the newest one."""
+    """Go on with the run in --run-dir, or begin one there; without --run-dir with the
+    newest one."""
     init_from: Path | None = None
     """Start from the weights of another run."""
     data_dir: Path | None = None

@@ -26,6 +26,8 @@ EQUILIBRIA = {
 }
 """Where the adversarial losses settle once codes follow the prior, in nats."""
 _SECONDS_BETWEEN_LINES = 5
+_FEW_IMAGES = 100
+_FAR = 5
 
 
 class _Bar(Progress):
@@ -44,8 +46,8 @@ class Reporter:
         self._lines = not quiet and not console.is_terminal
         self._last_line = -float("inf")
         self._ratio: float | None = None
-        self._total, self._first = total_steps, first_step
-        self._began = time.monotonic()
+        self._total = total_steps
+        self._compiled: tuple[int, float] | None = None  # step and time
         self._bar = _Bar(
             TextColumn("step"),
             MofNCompleteColumn(),
@@ -74,10 +76,15 @@ class Reporter:
         self._bar.update(self._task, completed=step, status=status)
         now = time.monotonic()
         due = now - self._last_line >= _SECONDS_BETWEEN_LINES
+        if self._compiled is None:
+            self._compiled = step, now
         if self._lines and (due or step == self._total):
             self._last_line = now
-            left = (self._total - step) / (step - self._first) * (now - self._began)
-            say_on_stderr(f"step {step}/{self._total}  {status}  {_clock(left)} left")
+            first, began = self._compiled
+            if step > first:
+                left = (self._total - step) / (step - first) * (now - began)
+                status += f"  {_clock(left)} left"
+            say_on_stderr(f"step {step}/{self._total}  {status}")
 
     def epoch(self, line: Mapping[str, Any]) -> None:
         """Take in what a line of the log says of the match of codes and prior."""
@@ -138,9 +145,14 @@ def summary(folder: RunFolder, metrics: Mapping[str, Any]) -> str:
     images, steps = metrics["images"], metrics["steps"]
     head = f"trained for {steps:,} steps in {metrics['seconds']:.0f} s; on {images:,} "
     pictures = [f"pictures  {folder.figures}/"] if folder.figures.exists() else []
+    notes = []
+    if images < _FEW_IMAGES:
+        notes.append("  few images: the ratio and the gap say little of the match")
+    elif latent["ratio"] > _FAR and not rescaled:
+        notes.append("  far from the prior: train longer, or see docs/tuning.md")
     places = [
         *pictures,
         f"metrics   {folder.metrics_file}",
         f"go on     python evaluate.py --run-dir {shlex.quote(str(folder.path))}",
     ]
-    return "\n".join([head + "test images:", *lines, *places])
+    return "\n".join([head + "test images:", *lines, *notes, *places])

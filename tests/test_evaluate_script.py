@@ -122,6 +122,7 @@ def test_codes_become_images_again(evaluate, finished, tmp_path):
     ("line", "words"),
     [
         ("--sample 9 --out x.npz --memory-limit 0.000001", "--memory-limit"),
+        ("--grid --out x.png", "give a folder for pictures"),
         ("--decode wide.npz --out x.npz", "[n, 2]"),
         ("--decode empty.npz --out x.npz", "empty.npz"),
         ("--decode text.npz --out x.npz", "text.npz"),

@@ -99,6 +99,13 @@ def test_the_summary_says_what_numbers_mean_and_where_files_are(tmp_path):
     assert f"pictures  {tmp_path}/figures/" in summary(RunFolder(tmp_path), metrics)
     assert "accuracy" not in text  # there is none without labels and discriminator
     assert f"python evaluate.py --run-dir {tmp_path}" in text
+    assert "few images" not in text
+    assert "few images" in summary(RunFolder(tmp_path), metrics | {"images": 5})
+    far = {"ratio": 6.0, "gap_fraction": 0.02}
+    assert "far from the prior" in summary(
+        RunFolder(tmp_path), metrics | {"latent": far}
+    )
+    assert "far from" not in text
 
 
 def test_the_environment_is_told_and_compared(finished):

@@ -2,11 +2,12 @@
 
 import json
 import shutil
+import signal
 
 import jax
 import numpy as np
 import pytest
-from scripts import STEPS, TINY, listing, wait_until
+from scripts import DEADLINE, STEPS, TINY, listing, wait_until
 
 from aae_jax.checkpoint import checkpoint_steps
 from aae_jax.data import load_dataset
@@ -36,6 +37,20 @@ def test_the_result_goes_to_stdout_and_progress_to_stderr(finished):
     assert end == "measuring on the test images, and drawing"
     assert "Traceback" not in stderr
     assert "Warning" not in stderr
+
+
+def test_a_reader_that_has_seen_enough_stops_the_training_and_loses_nothing(
+    start_script, data_file, tmp_path
+):
+    flags = ("--dataset", data_file, *TINY, "--run-dir", "run")
+    process = start_script("train.py", *flags, cwd=tmp_path)
+    first = process.stderr.readline()
+    process.stderr.close()
+    assert first.startswith("compiling")
+    assert process.wait(DEADLINE) == 128 + signal.SIGPIPE
+    (step,) = checkpoint_steps(tmp_path / "run" / "checkpoints")
+    assert 0 < step < STEPS
+    process.stdout.close()
 
 
 def test_the_run_folder_holds_what_is_promised(finished):

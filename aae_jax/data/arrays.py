@@ -160,7 +160,7 @@ def build_dataset(
     y = as_labels(parts.y, len(x), f"y of {where}")
     if len(x) < 2:
         raise UserError(
-            f"{where} holds {len(x)} training images; at least 2 are needed"
+            f"{where} has too few training images, {len(x)}; at least 2 are needed"
         )
     if parts.x_test is None:
         if parts.y_test is not None:

@@ -35,8 +35,8 @@ def grid_figure(
     """
     rows, columns, height, width = images.shape[:4]
     caption = (
-        f"{rows} x {columns} codes, decoded; each image is centred on its code. The "
-        "plane is that of the scatter of codes."
+        f"{rows} x {columns} codes, decoded; each image is centred on its code. They "
+        "cover the middle of the plane on which the scatter shows the codes."
     )
     figure, axes = _mosaic_page("Decoded codes", title, caption, images[::-1])
     (left, right), step = _edges(first)
