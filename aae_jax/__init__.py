@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from aae_jax.errors import RunError, UserError
     from aae_jax.fitting import fit
     from aae_jax.options import RunOptions
-    from aae_jax.phases import VARIANTS, Batch, Phase
+    from aae_jax.phases import Batch, Phase
     from aae_jax.priors import Prior, make_prior
     from aae_jax.run import Run
     from aae_jax.signals import Interrupted
     from aae_jax.training import StepInfo, TrainState, init, make_step, make_update
+    from aae_jax.variants import VARIANTS
 
 _MODULES = {
     "Batch": "phases",
@@ -31,7 +32,7 @@ _MODULES = {
     "StepInfo": "training",
     "TrainState": "training",
     "UserError": "errors",
-    "VARIANTS": "phases",
+    "VARIANTS": "variants",
     "fit": "fitting",
     "init": "training",
     "load_dataset": "data",

@@ -43,7 +43,8 @@ class Board:
         self._say = say
         self._events: RecordWriter | None = None
         self._z_prior = model.prior.sample(jax.random.key(0), _SHOWN_CODES)
-        self._decode = jax.jit(model.networks.decode)
+        self._decode = jax.jit(model.networks.decode_sample)
+        self._y = np.arange(_SHOWN_IMAGES) % max(model.networks.n_categories, 1)
         with self._or_without():
             folder.tensorboard.mkdir(parents=True, exist_ok=True)
             # The name is TensorBoard's: it reads the files in this order.
@@ -69,7 +70,8 @@ class Board:
         if self._events is None:
             return
         z_prior = np.asarray(self._z_prior)
-        images = np.asarray(self._decode(params, self._z_prior[:_SHOWN_IMAGES]))
+        shown = self._z_prior[:_SHOWN_IMAGES]
+        images = np.asarray(self._decode(params, shown, self._y))
         summaries = [summary.scalar(name, value) for name, value in _numbers(line)]
         for index in range(min(z.shape[1], _SHOWN_DIMENSIONS)):
             for name, codes in (("codes", z), ("prior", z_prior)):

@@ -22,11 +22,18 @@ from aae_jax.config import Config
 from aae_jax.data import check_dataset_name
 from aae_jax.errors import RunError, UserError
 from aae_jax.flags import given_fields, parse
-from aae_jax.options import SPLITS, EvaluationOptions, RunOptions, limit_in_bytes
+from aae_jax.options import (
+    SPLITS,
+    EvaluationOptions,
+    RunOptions,
+    limit_in_bytes,
+    pictures_of,
+)
 from aae_jax.recipes import MODELS, UNREAD
 from aae_jax.run_folder import RunFolder, newest_run, open_run
 from aae_jax.run_record import RunRecord
 from aae_jax.signals import Interrupted
+from aae_jax.wirings import WIRINGS
 
 MAX_SAMPLES = 1_000_000
 
@@ -160,8 +167,21 @@ def evaluation_request(argv: Sequence[str]) -> EvaluationOptions:
     if options.dataset is not None:
         check_dataset_name(options.dataset, data_dir=options.data_dir)
     folder = open_run(options.run_dir)
-    _refuse_made_in_python(folder, folder.read_record(), f"Run.load('{folder.path}', ")
+    record = folder.read_record()
+    _refuse_made_in_python(folder, record, f"Run.load('{folder.path}', ")
+    _refuse_pictures(options.pictures, record.config)
     return dataclasses.replace(options, run_dir=folder.path)
+
+
+def _refuse_pictures(names: Sequence[str], config: Config) -> None:
+    """Refuse pictures that the run's model has nothing to draw for."""
+    has = pictures_of(config)
+    for name in names:
+        if name not in has:
+            flags = ", ".join(f"--{each}" for each in has)
+            raise UserError(
+                f"a run of model={config.model!r} has no --{name}; it has {flags}"
+            )
 
 
 def _check_tasks(options: EvaluationOptions, given: set[str]) -> None:
@@ -230,6 +250,7 @@ def _refuse_unread(config: Config, given: set[str]) -> None:
                 f"--{flag} does nothing with --model {config.model}; leave it out, or "
                 f"choose a model that reads it out of {', '.join(_readers(name))}"
             )
+    _refuse_unread_labels(config, given)
     finals = sorted(name for name in given if name.endswith("_final"))
     if finals and config.hyperparameters.schedule == "constant":
         raise UserError(
@@ -240,6 +261,28 @@ def _refuse_unread(config: Config, given: set[str]) -> None:
         raise UserError(
             f"--prior-shape does nothing with --prior {config.prior}; leave it out, or "
             "add --prior gamma"
+        )
+
+
+def _refuse_unread_labels(config: Config, given: set[str]) -> None:
+    """The same of flags about labels and clusters."""
+    learners = ", ".join(
+        name
+        for name, wiring in WIRINGS.items()
+        if wiring.has_categories and name != "clustering"
+    )
+    unread = {}
+    if not config.finds_clusters:
+        unread["clusters"] = "add --model clustering, or dim-reduction with --labels 0"
+    if not config.reads_labels:
+        unread["n_classes"] = f"choose a model that has classes out of {learners}"
+    if not (config.reads_labels or config.labels == 0):
+        unread["labels"] = unread["n_classes"]
+    for name in sorted(given & unread.keys()):
+        flag = name.replace("_", "-")
+        raise UserError(
+            f"--{flag} does nothing with --model {config.model}; leave it out, or "
+            f"{unread[name]}"
         )
 
 

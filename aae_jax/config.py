@@ -6,11 +6,12 @@ Nothing here imports jax: the command line is validated before anything slow sta
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from aae_jax.checks import check_name, check_number, check_sizes
 from aae_jax.errors import UserError
 from aae_jax.recipes import MODELS, RECIPES, Hyperparameters, recipe_for
+from aae_jax.wirings import WIRINGS, Wiring
 
 PRIOR_SCALES = {
     "normal": 5.0,
@@ -23,17 +24,23 @@ PRIOR_SCALES = {
 """Default scale of each named prior; `custom` is made in Python and has its own."""
 PRIORS = tuple(name for name in PRIOR_SCALES if name != "custom")
 PLANAR_PRIORS = ("mixture", "swiss-roll")
+DEFAULT_CLUSTERS = {"clustering": 16, "dim-reduction": 20}
+PARTED_PRIORS = (*PLANAR_PRIORS, "custom")
+"""Those of which labels can choose a part."""
+ENCODERS = ("deterministic", "gaussian", "universal")
 INITIALIZERS = ("normal", "lecun", "spread")
 SCHEDULES = ("constant", "cosine")
 
 
-_ADAMS = ("reconstruction", "discriminator", "generator")
+_ADAMS = ("reconstruction", "discriminator", "generator", "classification")
 _RANGES: Mapping[str, tuple[float, float]] = {
     "z_dim": (1, 1024),
     "epochs": (1, 1_000_000),
     "steps": (1, 1_000_000_000),
     "batch_size": (2, 65_536),
     "seed": (0, 2**32 - 1),
+    "n_classes": (2, 10_000),
+    "clusters": (2, 10_000),
     "prior_scale": (1e-3, 1e3),
     "prior_shape": (0.1, 1e3),
     **{f"{adam}_rate": (0, 10) for adam in _ADAMS},
@@ -46,9 +53,18 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "instance_noise_final": (0, 1),
     "gradient_penalty": (0, 1e3),
     "input_noise": (0, 10),
+    "head_distance": (0, 100),
 }
 _REQUIRED = ("z_dim", "batch_size", "seed", "prior_shape")
-_WHOLE = ("z_dim", "epochs", "steps", "batch_size", "seed")
+_WHOLE = (
+    "z_dim",
+    "n_classes",
+    "clusters",
+    "epochs",
+    "steps",
+    "batch_size",
+    "seed",
+)
 
 
 def _plain(value: Any) -> Any:
@@ -84,6 +100,17 @@ class Config:
     """Shape of the gamma prior."""
     z_dim: int = 2
     """How many numbers a code has."""
+    encoder: str = "deterministic"
+    """How an image gets its code: deterministic, gaussian (a mean and a deviation) or
+    universal (the encoder reads noise beside the image)."""
+    labels: int | Literal["all"] = "all"
+    """How many of the training labels are used, as many of each class: a number, or
+    all."""
+    n_classes: int | None = None
+    """How many classes the labels tell apart; by default those of the data."""
+    clusters: int | None = None
+    """How many clusters training looks for (clustering: 16; dim-reduction without
+    labels: 20)."""
     recipe: str = "tuned"
     """Where the hyper-parameters that are not given come from: tuned or guide."""
     dataset: str = "auto"
@@ -145,6 +172,17 @@ class Config:
     input_noise: float | None = None
     """Standard deviation of the noise added to the images in reconstruction; under a
     cosine schedule it falls to 0."""
+    classification_rate: float | None = None
+    """Adam's rate where the encoder learns the labels."""
+    classification_beta1: float | None = None
+    """Adam's beta1 there."""
+    classification_epsilon: float | None = None
+    """Adam's epsilon there."""
+    classification_final: float | None = None
+    """Share of that rate at the end of a cosine schedule."""
+    head_distance: float | None = None
+    """Distance, in units of the prior's deviation, under which two cluster heads cost
+    something."""
     standardize_codes: bool | None = None
     """Whether the discriminator sees (code - prior mean) / prior deviation."""
 
@@ -155,6 +193,7 @@ class Config:
         check_name("model", self.model, MODELS)
         check_name("recipe", self.recipe, RECIPES)
         check_name("prior", self.prior, PRIOR_SCALES, shown=PRIORS)
+        check_name("encoder", self.encoder, ENCODERS)
         if self.initializer is not None:
             check_name("initializer", self.initializer, INITIALIZERS)
         if self.schedule is not None:
@@ -168,6 +207,12 @@ class Config:
                 f"prior={self.prior!r} lies in the plane, got z_dim={self.z_dim}; "
                 "use --z-dim 2, or normal, uniform or gamma for other dimensions"
             )
+        if self.wiring.discriminates_y and self.prior not in PARTED_PRIORS:
+            raise UserError(
+                f"model={self.model!r} lets labels choose a part of the prior, and "
+                f"prior={self.prior!r} has none; use --prior mixture or swiss-roll"
+            )
+        self._check_labels()
         if self.epochs is not None and self.steps is not None:
             raise UserError(
                 f"got epochs={self.epochs} and steps={self.steps}; give one of them"
@@ -179,6 +224,49 @@ class Config:
             raise UserError(f"dataset={self.dataset!r} is no name; give such as mnist")
         if (choice := self.standardize_codes) not in (None, True, False):
             raise UserError(f"standardize_codes={choice!r} is neither True nor False")
+
+    def _check_labels(self) -> None:
+        if self.labels == "all":
+            return
+        if isinstance(self.labels, str):
+            raise UserError(f"labels={self.labels!r} is neither a number nor all")
+        check_number("labels", self.labels, 0, 2**31 - 1, whole=True)
+        if self.labels == 0 and self.model != "dim-reduction":
+            raise UserError(
+                f"labels=0 leaves model={self.model!r} nothing to learn classes from; "
+                "give --labels a number above 0, or use --model clustering"
+            )
+
+    @property
+    def wiring(self) -> Wiring:
+        """What the networks of the model deal with beside codes."""
+        return WIRINGS[self.model]
+
+    @property
+    def finds_clusters(self) -> bool:
+        """Whether the categories are clusters, found without labels."""
+        return self.wiring.infers_y and (self.model == "clustering" or self.labels == 0)
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether training needs labels."""
+        return self.wiring.has_categories and not self.finds_clusters
+
+    @property
+    def n_categories(self) -> int:
+        """Classes or clusters.
+
+        Raises:
+          UserError: they are classes, and `n_classes` is not known yet.
+        """
+        if self.finds_clusters:
+            return self.clusters or DEFAULT_CLUSTERS[self.model]
+        if self.n_classes is None:
+            raise UserError(
+                f"n_classes is not known, and model={self.model!r} needs it; give the "
+                "number of classes, such as Config(n_classes=10)"
+            )
+        return self.n_classes
 
     @property
     def scale(self) -> float:

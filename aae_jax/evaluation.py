@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,13 @@ from aae_jax.data.files import check_memory, default_memory_limit
 from aae_jax.errors import UserError
 from aae_jax.holdout import hold_out
 from aae_jax.messages import Say
-from aae_jax.options import PICTURE_NAMES, SPLITS, EvaluationOptions, limit_in_bytes
+from aae_jax.metrics import metrics_of_split
+from aae_jax.options import (
+    SPLITS,
+    EvaluationOptions,
+    limit_in_bytes,
+    pictures_of,
+)
 from aae_jax.run import Run
 from aae_jax.small_files import write_file
 
@@ -30,26 +37,34 @@ def evaluate(run: Run, options: EvaluationOptions, *, say: Say) -> None:
     """
     limit = limit_in_bytes(options.memory_limit)
     if options.decode is not None:
-        z = load_codes(options.decode, memory_limit=options.memory_limit)
-        write_arrays(options.out, x_hat=_decode(run, z, limit, options.decode), say=say)
+        codes = load_codes(options.decode, memory_limit=options.memory_limit)
+        x_hat = _decode(run, codes, limit, options.decode)
+        write_arrays(options.out, x_hat=x_hat, say=say)
     elif options.sample is not None:
-        z = run.sample_codes(options.sample, seed=options.seed)
-        x_hat = _decode(run, z, limit, f"--sample {options.sample}")
-        write_arrays(options.out, z=z, x_hat=x_hat, say=say)
+        n, seed = options.sample, options.seed
+        codes: dict[str, NDArray] = {"z": run.sample_codes(n, seed=seed)}
+        if run.reads_category:
+            codes["y"] = run.sample_categories(n, seed=seed)
+        x_hat = _decode(run, codes, limit, f"--sample {n}")
+        write_arrays(options.out, **codes, x_hat=x_hat, say=say)
     elif options.encode is not None:
         x, y = named_images(run, options.encode, options, say=say)
-        labels = {} if y is None else {"y": y}
-        write_arrays(options.out, z=run.encode(x), **labels, say=say)
+        arrays: dict[str, NDArray] = {"z": run.encode(x)}
+        if y is not None:
+            arrays["y"] = y
+        if run.model.networks.wiring.infers_y:
+            arrays["y_pred"] = run.classify(x)
+        write_arrays(options.out, **arrays, say=say)
     else:
         _look(run, options, say=say)
 
 
 def _decode(
-    run: Run, z: NDArray[np.float32], limit: int | None, where: object
+    run: Run, codes: Mapping[str, NDArray], limit: int | None, where: object
 ) -> NDArray[np.float32]:
-    n_bytes = 4 * len(z) * math.prod(run.record.image_shape)
+    n_bytes = 4 * len(codes["z"]) * math.prod(run.record.image_shape)
     check_memory(n_bytes, where, limit=limit or default_memory_limit())
-    return run.decode(z)
+    return run.decode(codes["z"], codes.get("y") if run.reads_category else None)
 
 
 def _look(run: Run, options: EvaluationOptions, *, say: Say) -> None:
@@ -63,7 +78,7 @@ def _look(run: Run, options: EvaluationOptions, *, say: Say) -> None:
     if options.pictures or everything:
         from aae_jax.pictures import draw_pictures  # imports matplotlib
 
-        names = list(options.pictures or PICTURE_NAMES)
+        names = list(options.pictures or pictures_of(run.record.config))
         if everything and not run.folder.read_log():
             names.remove("losses")
             say("no epoch has ended yet, so there is no picture of the losses")
@@ -72,8 +87,8 @@ def _look(run: Run, options: EvaluationOptions, *, say: Say) -> None:
             say(f"wrote {path}")
     if options.metrics or everything:
         x, y = images()
-        header = {"split": options.split, "images": len(x), "steps": run.step}
-        print(json.dumps({**header, **run.metrics(x, y)}, indent=2))
+        metrics = metrics_of_split(options.split, len(x), run.metrics(x, y))
+        print(json.dumps({**metrics, "steps": run.step}, indent=2))
 
 
 def named_images(

@@ -1,22 +1,24 @@
 """One training in one folder, from its first file to its last picture."""
 
 import shlex
+from dataclasses import replace
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from aae_jax.config import Config
 from aae_jax.data import Dataset
 from aae_jax.first_state import first_state, weights_of
 from aae_jax.holdout import hold_out, watched
 from aae_jax.host_loop import Plan, run_loop
-from aae_jax.loop import init_loop, make_loop
+from aae_jax.loop import TrainingData, init_loop, make_loop
 from aae_jax.messages import Say, say_on_stderr
-from aae_jax.metrics import Measure, make_measure
+from aae_jax.metrics import Measure, make_measure, metrics_of_split
 from aae_jax.options import RunOptions
-from aae_jax.phases import VARIANTS, Batch, Model, Phase, make_model
+from aae_jax.phases import Model, Phase, make_model
 from aae_jax.priors import Prior
 from aae_jax.run import Run
 from aae_jax.run_folder import RunFolder
@@ -24,6 +26,7 @@ from aae_jax.run_lock import run_lock
 from aae_jax.run_record import RunRecord
 from aae_jax.run_start import (
     claim_folder,
+    kept_labels,
     load_data,
     make_record,
     settle,
@@ -32,6 +35,7 @@ from aae_jax.run_start import (
 from aae_jax.signals import Interrupted, StopRequest
 from aae_jax.small_files import write_json
 from aae_jax.training import make_step
+from aae_jax.variants import phases_of
 
 
 def fit(
@@ -71,6 +75,7 @@ def fit(
     options = options or RunOptions()
     dataset = load_data(config, options, given=dataset, say=say)
     config = settle(config, dataset, options, prior=prior)
+    y_train = kept_labels(config, dataset)
     record = make_record(config, dataset, phases=phases, init_from=options.init_from)
     step = make_step(config, prior=prior, phases=phases)
     shape = dataset.image_shape
@@ -90,7 +95,7 @@ def fit(
                 plan, record, begin=begin, like=like, weights=weights, say=say
             )
             model = make_model(config, image_shape=shape, prior=prior)
-            data, measure = _split(dataset, model)
+            data, measure = _split(dataset, model, y_train)
             loop = make_loop(config, step)
             if not options.quiet:
                 say("compiling; the first step comes in a few seconds")
@@ -124,7 +129,7 @@ def _plan(
 ) -> Plan:
     return Plan(
         folder=folder,
-        phases=tuple(phase.name for phase in phases or VARIANTS[config.model]),
+        phases=tuple(phase.name for phase in phases or phases_of(config)),
         total_steps=config.total_steps(),
         steps_per_epoch=config.steps_per_epoch(record.n_train),
         batch_size=config.batch_size,
@@ -141,14 +146,26 @@ def _stopped(plan: Plan, step: int, number: int) -> Interrupted:
     )
 
 
-def _split(dataset: Dataset, model: Model) -> tuple[Batch, Measure]:
-    """What to train on, on the device; and what measures on the images held out."""
+def _split(
+    dataset: Dataset, model: Model, y_train: NDArray[np.int32] | None
+) -> tuple[TrainingData, Measure]:
+    """What to train on, on the device; and what measures on the images held out.
+
+    `y_train` are labels of the images that are not held out.
+    """
     train_rows, held_out_rows = hold_out(len(dataset.x_train))
     rows = watched(held_out_rows)
     x, y = dataset.x_train, dataset.y_train
     measure = make_measure(model, x[rows], None if y is None else y[rows])
-    labels = None if y is None else jnp.asarray(y[train_rows])
-    return Batch(jnp.asarray(x[train_rows]), labels), measure
+    data = TrainingData(jnp.asarray(x[train_rows]))
+    if y_train is not None:
+        labelled = np.flatnonzero(y_train >= 0).astype(np.int32)
+        data = replace(
+            data,
+            y=jnp.asarray(y_train),
+            labelled=jnp.asarray(labelled) if len(labelled) else None,
+        )
+    return data, measure
 
 
 def _finish(
@@ -172,9 +189,7 @@ def _finish(
     write_json(
         run.folder.metrics_file,
         {
-            "split": "test",
-            "images": len(dataset.x_test),
-            **run.metrics(*test),
+            **metrics_of_split("test", len(dataset.x_test), run.metrics(*test)),
             "steps": plan.total_steps,
             "epochs": plan.total_steps / plan.steps_per_epoch,
             "seconds": seconds,

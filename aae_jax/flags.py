@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 import tyro
 
@@ -36,6 +36,9 @@ _KINDS: Mapping[Any, _Kind] = {
     bool: _Kind("True or False", {"True": True, "False": False}.__getitem__),
     str: _Kind("a value"),
     Path: _Kind("a path"),
+    int | Literal["all"]: _Kind(
+        "a whole number or all", lambda word: word if word == "all" else int(word)
+    ),
     tuple[int, ...]: _Kind("whole numbers", int, least=0, most=math.inf),
     tuple[int, int]: _Kind("two whole numbers", int, least=2, most=2),
 }

@@ -17,9 +17,9 @@ import numpy as np
 from aae_jax.board import Board
 from aae_jax.checkpoint import checkpoint_steps, save_checkpoint
 from aae_jax.errors import RunError
-from aae_jax.loop import NEVER, Loop, LoopState
+from aae_jax.loop import NEVER, Loop, LoopState, TrainingData
 from aae_jax.metrics import Measure
-from aae_jax.phases import Batch, Model
+from aae_jax.phases import Model
 from aae_jax.reporting import Reporter
 from aae_jax.run_folder import RunFolder
 from aae_jax.signals import StopRequest
@@ -74,7 +74,7 @@ def run_loop(
     *,
     model: Model,
     carry: LoopState,
-    data: Batch,
+    data: TrainingData,
     measure: Measure,
     stop: StopRequest,
     seconds: float,

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 
 from aae_jax.config import Config
 from aae_jax.phases import Batch, Phase
 from aae_jax.priors import Prior
 from aae_jax.training import (
+    LABELLED_ORDER_STREAM,
     ORDER_STREAM,
     StepInfo,
     TrainState,
@@ -37,14 +38,41 @@ class LoopState:
     first_bad: dict[str, Int[Array, ""]]
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TrainingData:
+    """All images to train on, on the device.
+
+    Attributes:
+      x: `[n, height, width, channels]`, uint8.
+      y: `[n]`, labels, -1 where there is none; None for data without labels.
+      labelled: `[m]`, rows of the images with a label; None for data without.
+    """
+
+    x: UInt8[Array, "n height width channels"]
+    y: Int[Array, " n"] | None = None
+    labelled: Int[Array, " m"] | None = None
+
+
 NEVER = np.int32(2**31 - 1)
-Loop = Callable[[LoopState, Batch, np.int32], LoopState]
+Loop = Callable[[LoopState, TrainingData, np.int32], LoopState]
 
 
 def data_order(key: PRNGKeyArray, epoch: Array, *, n_images: int) -> Int[Array, " n"]:
     """The order of the images in an epoch: a permutation of (run's key, epoch)."""
     key = jax.random.fold_in(jax.random.fold_in(key, ORDER_STREAM), epoch)
     return jax.random.permutation(key, n_images)
+
+
+def labelled_order(
+    key: PRNGKeyArray, epoch: Array, labelled: Int[Array, " m"], *, n: int
+) -> Int[Array, " n"]:
+    """n labelled rows for an epoch of all images: each as often as any, but for one."""
+    key = jax.random.fold_in(jax.random.fold_in(key, LABELLED_ORDER_STREAM), epoch)
+    passes = -(-n // len(labelled))
+    keys = jax.random.split(key, passes)
+    orders = jax.vmap(lambda key: jax.random.permutation(key, labelled))(keys)
+    return orders.reshape(-1)[:n]
 
 
 def init_loop(
@@ -67,7 +95,7 @@ def init_loop(
     state = init(config, key, image_shape=image_shape, prior=prior, phases=phases)
     x = jnp.zeros((config.batch_size, *image_shape), jnp.float32)
     y = jnp.zeros(config.batch_size, jnp.int32)  # for phases that read labels
-    _, info = jax.eval_shape(step, state, Batch(x, y))
+    _, info = jax.eval_shape(step, state, Batch(x, y, x, y))
     return LoopState(
         state=state,
         sums=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), info),
@@ -78,23 +106,28 @@ def init_loop(
 def make_loop(config: Config, step: Update) -> Loop:
     """Many steps in one compiled call: `loop(carry, data, until)`.
 
-    `data` is the whole training set as one `Batch`, x in uint8: batches are gathered
-    and scaled on the device. The loop runs until the state's step is `until`, which
-    must not lie beyond the end of the epoch. Where calls begin and end never changes a
-    number. `carry` is donated: use the returned one.
+    Batches are gathered and scaled on the device. The loop runs until the state's step
+    is `until`, which must not lie beyond the end of the epoch. Where calls begin and
+    end never changes a number. `carry` is donated: use the returned one.
     """
 
-    def loop(carry: LoopState, data: Batch, until: Array) -> LoopState:
+    def loop(carry: LoopState, data: TrainingData, until: Array) -> LoopState:
         n_images = data.x.shape[0]
         steps_per_epoch = config.steps_per_epoch(n_images)
         first_step = carry.state.step
         epoch = first_step // steps_per_epoch
-        order = data_order(carry.state.key, epoch, n_images=n_images)
+        orders = [data_order(carry.state.key, epoch, n_images=n_images)]
+        if data.labelled is not None:
+            n = steps_per_epoch * config.batch_size
+            orders += [labelled_order(carry.state.key, epoch, data.labelled, n=n)]
 
         def body(index: Array, carry: LoopState) -> LoopState:
             first = (index - epoch * steps_per_epoch) * config.batch_size
-            rows = jax.lax.dynamic_slice(order, (first,), (config.batch_size,))
-            state, info = step(carry.state, take(data, rows))
+            rows = [
+                jax.lax.dynamic_slice(order, (first,), (config.batch_size,))
+                for order in orders
+            ]
+            state, info = step(carry.state, take(data, *rows))
             sums = jax.tree.map(jnp.add, carry.sums, info)
             first_bad = {
                 name: jnp.where(jnp.isfinite(norm), NEVER, index)
@@ -109,9 +142,18 @@ def make_loop(config: Config, step: Update) -> Loop:
     return jax.jit(loop, donate_argnums=0)
 
 
-def take(data: Batch, rows: Int[Array, " batch"]) -> Batch:
-    """The named rows of a data set in uint8, images scaled to [0, 1]."""
-    return Batch(
-        x=data.x[rows].astype(jnp.float32) / 255,
-        y=None if data.y is None else data.y[rows],
-    )
+def take(
+    data: TrainingData,
+    rows: Int[Array, " batch"],
+    labelled_rows: Int[Array, " labelled"] | None = None,
+) -> Batch:
+    """The named rows of the data, images scaled to [0, 1]."""
+    x, y = _take(data, rows)
+    if labelled_rows is None:
+        return Batch(x, y)
+    return Batch(x, y, *_take(data, labelled_rows))
+
+
+def _take(data: TrainingData, rows: Array) -> tuple[Array, Array | None]:
+    x = data.x[rows].astype(jnp.float32) / 255
+    return x, None if data.y is None else data.y[rows]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 DISCRIMINATOR_EQUILIBRIUM = 1.3862943611198906
 """2 ln 2: `discriminator_loss` where codes and prior samples cannot be told apart."""
@@ -106,6 +106,48 @@ def gradient_penalty(
     """
     slopes = jax.grad(lambda points: discriminate(points).sum())(z)
     return jnp.square(slopes).sum(axis=-1).mean()
+
+
+def classification_loss(
+    logits: Float[Array, "batch categories"], y: Int[Array, " batch"]
+) -> Float[Array, ""]:
+    """Cross-entropy of the labels of images under the classes inferred from them.
+
+    L = -E[log q(y|x)],  q the softmax of the logits.
+
+    Args:
+      logits: `[batch, categories]`.
+      y: `[batch]`, labels from 0 to categories - 1.
+
+    Returns:
+      Scalar, in nats, mean over the batch. log(categories) for a guess.
+
+    Source: Makhzani et al. 2015, section 5.
+    """
+    entropy = optax.softmax_cross_entropy_with_integer_labels
+    return entropy(logits, y).mean()
+
+
+def cluster_head_loss(
+    heads: Float[Array, "categories z_dim"], distance: float
+) -> Float[Array, ""]:
+    """Cost of cluster heads that are nearer to each other than they should be.
+
+    L = sum over pairs of max(0, distance - |head_i - head_j|)
+
+    Args:
+      heads: `[categories, z_dim]`, where each cluster is centred.
+      distance: from which on a pair costs nothing, in units of z.
+
+    Returns:
+      Scalar, in units of z, sum over pairs.
+
+    Source: Makhzani et al. 2015, section 7: a linear penalty below a threshold.
+    """
+    first, second = jnp.triu_indices(len(heads), k=1)
+    squares = jnp.square(heads[first] - heads[second]).sum(axis=-1)
+    # The slope of a square root is infinite at 0.
+    return jax.nn.relu(distance - jnp.sqrt(squares + 1e-12)).sum()
 
 
 def _check_same_shape(**arrays: Array) -> None:

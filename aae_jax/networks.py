@@ -1,4 +1,4 @@
-"""Encoder, decoder and discriminator of the guide: perceptrons with ReLU.
+"""Encoder, decoder and discriminators: perceptrons with ReLU, and what each reads.
 
 The parameters of all networks are one dict, `params[subset]`, whose top-level keys
 are the names that phases, logs and checkpoints use.
@@ -8,23 +8,49 @@ import math
 import zlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 from numpy.typing import NDArray
 
 from aae_jax.config import Config
+from aae_jax.posteriors import POSTERIORS, Posterior
 from aae_jax.priors import Prior
+from aae_jax.wirings import WIRINGS, Wiring
 
-SUBSETS = ("encoder", "decoder", "discriminator")
-"""Names of the subsets of the parameters."""
+SUBSETS = (
+    "encoder",
+    "decoder",
+    "discriminator",
+    "label_discriminator",
+    "cluster_heads",
+)
+"""Names of the subsets of the parameters; a variant has some of them."""
 
 Params = dict[str, Any]
 """`{"encoder": ..., "decoder": ..., "discriminator": ...}`"""
+
+
+class Code(NamedTuple):
+    """What the encoder makes of images.
+
+    Attributes:
+      z: `[batch, z_dim]`.
+      y_logits: `[batch, categories]`; None where no category is inferred.
+    """
+
+    z: Float[Array, "batch z_dim"]
+    y_logits: Float[Array, "batch categories"] | None = None
+
+    @property
+    def y(self) -> Float[Array, "batch categories"]:
+        """Probability of each category."""
+        assert self.y_logits is not None
+        return nn.softmax(self.y_logits)
 
 
 def _initializer(name: str) -> nn.initializers.Initializer:
@@ -57,22 +83,27 @@ class MLP(nn.Module):
 class Networks:
     """The networks of a config as pure functions of `params`; see `make_networks`.
 
-    Each method reads its own subset of `params` and no other.
+    Each method reads its own subsets of `params` and no other.
 
     Attributes:
       modules: the network of each subset.
       inputs: how many numbers each network reads.
       image_shape: `(height, width, channels)`.
+      n_categories: classes or clusters; 0 where the variant has none.
+      wiring, posterior: see there.
       shift, scale: the discriminator sees (z - shift) / scale; numbers, or arrays
         `[1, z_dim]`.
-      kinks: `kinks[subset](key, n) -> [n, inputs]`, points through which the kinks of
-        the n units of a network's first layer go at first; with biases of 0 for
-        subsets that are not there.
+      kinks: `kinks[subset](key, n) -> [n, z_dim]`, codes through which the kinks of the
+        n units of a network's first layer go at first, whatever the category; with
+        biases of 0 for subsets that are not there.
     """
 
     modules: dict[str, nn.Module]
     inputs: dict[str, int]
     image_shape: tuple[int, int, int]
+    n_categories: int
+    wiring: Wiring
+    posterior: Posterior
     shift: NDArray[np.float32] | float
     scale: NDArray[np.float32] | float
     kinks: Mapping[str, Callable[[PRNGKeyArray, int], Array]]
@@ -93,32 +124,114 @@ class Networks:
             if subset in self.kinks:
                 first = params[subset]["Dense_0"]
                 points = self.kinks[subset](kink_key, len(first["bias"]))
-                first["bias"] = -(first["kernel"] * points.T).sum(axis=0)
+                kernel = first["kernel"][: points.shape[1]]
+                first["bias"] = -(kernel * points.T).sum(axis=0)
         return params
 
     def encode(
-        self, params: Params, x: Float[Array, "batch height width channels"]
-    ) -> Float[Array, "batch z_dim"]:
-        """Codes of images in [0, 1]; linear, so any real vector can be a code."""
-        return self._apply("encoder", params, x.reshape(x.shape[0], -1))
+        self,
+        params: Params,
+        x: Float[Array, "batch height width channels"],
+        key: PRNGKeyArray | None = None,
+    ) -> Code:
+        """Codes of images in [0, 1]; linear, so any real vector can be a code.
+
+        Without a key those at the centre of q(z|x), which are the same each time.
+        """
+        keys = (None, None) if key is None else jax.random.split(key)
+        x = x.reshape(x.shape[0], -1)
+        if self.posterior.noise_inputs:
+            x = jnp.concatenate([x, self.posterior.noise(keys[0], len(x))], axis=1)
+        outputs = self._apply("encoder", params, x)
+        y_logits = None
+        if self.wiring.infers_y:
+            y_logits = outputs[:, : self.n_categories]
+            outputs = outputs[:, self.n_categories :]
+        return Code(self.posterior.draw(outputs, keys[1]), y_logits)
 
     def decode(
-        self, params: Params, z: Float[Array, "batch z_dim"]
+        self,
+        params: Params,
+        z: Float[Array, "batch z_dim"],
+        y: Float[Array, "batch categories"] | None = None,
     ) -> Float[Array, "batch height width channels"]:
-        """Images in (0, 1) of codes."""
+        """Images in (0, 1) of codes, and of shares of categories if it reads them."""
+        if self.wiring.decodes_y:
+            z = jnp.concatenate([z, _given(y, "decoder")], axis=1)
         pixels = nn.sigmoid(self._apply("decoder", params, z))
         return pixels.reshape(z.shape[0], *self.image_shape)
 
     def discriminate(
-        self, params: Params, z: Float[Array, "batch z_dim"]
+        self,
+        params: Params,
+        z: Float[Array, "batch z_dim"],
+        y: Int[Array, " batch"] | None = None,
     ) -> Float[Array, " batch"]:
-        """Logits: above 0 where the discriminator takes z for a prior sample."""
+        """Logits: above 0 where the discriminator takes z for a prior sample.
+
+        `y` are labels, -1 where there is none, for variants whose discriminator sees
+        them.
+        """
         z = (z - self.shift) / self.scale
+        if self.wiring.discriminates_y:
+            y = _given(y, "discriminator")
+            seen = jnp.where(y < 0, self.n_categories, y)
+            z = jnp.concatenate([z, nn.one_hot(seen, self.n_categories + 1)], axis=1)
         return self._apply("discriminator", params, z)[:, 0]
+
+    def discriminate_category(
+        self, params: Params, y: Float[Array, "batch categories"]
+    ) -> Float[Array, " batch"]:
+        """Logits: above 0 where y is taken for a category drawn at random."""
+        return self._apply("label_discriminator", params, y)[:, 0]
+
+    def reconstruct(
+        self,
+        params: Params,
+        x: Float[Array, "batch height width channels"],
+        y: Int[Array, " batch"] | None = None,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "batch height width channels"]:
+        """Images after a way through their codes; `y` are labels, if they are read."""
+        return self.decode_code(params, self.encode(params, x, key), y)
+
+    def decode_code(
+        self, params: Params, code: Code, y: Int[Array, " batch"] | None = None
+    ) -> Float[Array, "batch height width channels"]:
+        """Images of what the encoder made of them, with its category or the label."""
+        z = self.represent(params, code)
+        if not self.wiring.decodes_y:
+            return self.decode(params, z)
+        if self.wiring.infers_y:
+            return self.decode(params, z, code.y)
+        y = _given(y, "decoder")
+        return self.decode(params, z, nn.one_hot(y, self.n_categories))
+
+    def decode_sample(
+        self, params: Params, z: Float[Array, "batch z_dim"], y: Int[Array, " batch"]
+    ) -> Float[Array, "batch height width channels"]:
+        """Images of prior samples, each of its category y where there are any."""
+        if self.wiring.adds_heads:
+            z = z + params["cluster_heads"]["kernel"][y]
+        if self.wiring.decodes_y:
+            return self.decode(params, z, nn.one_hot(y, self.n_categories))
+        return self.decode(params, z)
+
+    def represent(self, params: Params, code: Code) -> Float[Array, "batch z_dim"]:
+        """Codes as the decoder reads them: z, plus sum_k q(k|x) head_k with heads."""
+        if not self.wiring.adds_heads:
+            return code.z
+        return code.z + self._apply("cluster_heads", params, code.y)
 
     def _apply(self, subset: str, params: Params, x: Array) -> Array:
         output: Any = self.modules[subset].apply({"params": params[subset]}, x)
         return output
+
+
+def _given(y: Array | None, network: str) -> Array:
+    if y is None:
+        raise ValueError(f"the {network} of this model reads y beside the code; pass y")
+    return y
 
 
 def make_networks(
@@ -136,14 +249,29 @@ def make_networks(
     code, f(az) = a f(z) for a > 0, and detail elsewhere comes only as fast as the
     biases move. Compare Steinwart 2019, "A sober look at neural network
     initializations", on kinks that miss the data.
+
+    Raises:
+      UserError: the variant has categories and the config does not say how many.
     """
-    hyper = config.hyperparameters
+    hyper, wiring = config.hyperparameters, WIRINGS[config.model]
+    posterior, z_dim = POSTERIORS[config.encoder], config.z_dim
+    n_categories = config.n_categories if wiring.has_categories else 0
     n_pixels = math.prod(image_shape)
     sizes = {
-        "encoder": (n_pixels, config.z_dim),
-        "decoder": (config.z_dim, n_pixels),
-        "discriminator": (config.z_dim, 1),
+        "encoder": (
+            n_pixels + posterior.noise_inputs,
+            posterior.outputs * z_dim + wiring.infers_y * n_categories,
+        ),
+        "decoder": (z_dim + wiring.decodes_y * n_categories, n_pixels),
+        "discriminator": (z_dim + wiring.discriminates_y * (n_categories + 1), 1),
+        "label_discriminator": (n_categories, 1),
     }
+    modules: dict[str, nn.Module] = {
+        subset: MLP(config.hidden, features, hyper.initializer)
+        for subset, (_, features) in sizes.items()
+    }
+    modules["cluster_heads"] = nn.Dense(z_dim, use_bias=False)
+    sizes["cluster_heads"] = (n_categories, z_dim)
     shift = prior.mean[None] if hyper.standardize_codes else 0.0
     scale = prior.std[None] if hyper.standardize_codes else 1.0
     kinks = {
@@ -151,12 +279,12 @@ def make_networks(
         "discriminator": lambda key, n: (prior.sample(key, n) - shift) / scale,
     }
     return Networks(
-        modules={
-            subset: MLP(config.hidden, features, hyper.initializer)
-            for subset, (_, features) in sizes.items()
-        },
+        modules=modules,
         inputs={subset: n_inputs for subset, (n_inputs, _) in sizes.items()},
         image_shape=image_shape,
+        n_categories=n_categories,
+        wiring=wiring,
+        posterior=posterior,
         shift=shift,
         scale=scale,
         kinks=kinks if hyper.initializer == "spread" else {},

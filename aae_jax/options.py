@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from aae_jax.config import Config
 from aae_jax.errors import UserError
 
 
@@ -39,6 +40,12 @@ class EvaluationOptions:
     """The run's folder; the newest one under runs/ by default."""
     grid: bool = False
     """Picture: codes on a lattice, decoded."""
+    styles: bool = False
+    """Picture: codes decoded as each class, or cluster: a code a row."""
+    heads: bool = False
+    """Picture: what stands at the centre of each cluster, and images of it."""
+    manifold: bool = False
+    """Picture: codes along each part of the prior, decoded: a part a row."""
     latent: bool = False
     """Picture: codes coloured by class over the prior."""
     histogram: bool = False
@@ -84,12 +91,27 @@ SPLITS = ("test", "validation", "train")
 """What the images of a run are parted into."""
 PICTURE_NAMES = (
     "grid",
+    "styles",
+    "heads",
+    "manifold",
     "latent",
     "histogram",
     "reconstructions",
     "samples",
     "losses",
 )
+
+
+def pictures_of(config: Config) -> tuple[str, ...]:
+    """Names of the pictures that runs of a config have."""
+    wiring = config.wiring
+    missing = {
+        "grid": wiring.decodes_y,
+        "styles": not wiring.decodes_y,
+        "heads": not config.finds_clusters,
+        "manifold": not wiring.discriminates_y or config.prior == "custom",
+    }
+    return tuple(name for name in PICTURE_NAMES if not missing.get(name))
 
 
 def _expand(options: object, *names: str) -> None:

@@ -1,13 +1,12 @@
-"""Phases and variants: a variant of the autoencoder is a tuple of phases."""
+"""What a phase is: one loss and the subsets of the parameters that it moves."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from aae_jax import losses
 from aae_jax.checks import check_name, check_printable
 from aae_jax.config import Config
 from aae_jax.errors import UserError
@@ -76,7 +75,7 @@ def make_model(
     return Model(config, make_networks(config, prior, image_shape), prior, step)
 
 
-OPTIMIZERS = ("reconstruction", "discriminator", "generator")
+OPTIMIZERS = ("reconstruction", "discriminator", "generator", "classification")
 """Groups of Adam settings that a config has."""
 
 Loss = Callable[[Params, Batch, PRNGKeyArray, Model], tuple[Float[Array, ""], Terms]]
@@ -91,8 +90,7 @@ class Phase:
       loss: `loss(params, batch, key, model) -> (scalar, terms)`; the scalar is
         differentiated, the terms are logged.
       moves: names of the subsets that this phase changes.
-      optimizer: whose rate, beta1 and epsilon it uses: reconstruction, discriminator
-        or generator.
+      optimizer: whose rate, beta1 and epsilon it uses, one of `OPTIMIZERS`.
     """
 
     name: str
@@ -113,125 +111,6 @@ class Phase:
                 f"of {', '.join(SUBSETS)}"
             )
         check_name("optimizer", self.optimizer, OPTIMIZERS)
-
-
-def reconstruction_phase_loss(
-    params: Params, batch: Batch, key: PRNGKeyArray, model: Model
-) -> tuple[Array, Terms]:
-    """Mean squared error of the images after a way through the code.
-
-    The noise on what goes in dies out with the rates.
-    """
-    x = batch.x
-    if noise := model.config.hyperparameters.input_noise:
-        x = x + model.scheduled(noise) * jax.random.normal(key, x.shape)
-    x_hat = model.networks.decode(params, model.networks.encode(params, x))
-    loss = losses.reconstruction_loss(batch.x, x_hat)
-    return loss, {"reconstruction": loss}
-
-
-def discriminator_phase_loss(
-    params: Params, batch: Batch, key: PRNGKeyArray, model: Model
-) -> tuple[Array, Terms]:
-    """Cross-entropy of prior samples against codes, plus half the gradient penalty.
-
-    The penalty is taken at the samples and at the codes, with their instance noise,
-    and both are added.
-    """
-    sample_key, real_key, fake_key = jax.random.split(key, 3)
-    # Codes are data here: the discriminator must not pull the encoder its way.
-    z = jax.lax.stop_gradient(model.networks.encode(params, batch.x))
-    z = _with_instance_noise(fake_key, z, model)
-    z_prior = model.prior.sample(sample_key, len(z))
-    z_prior = _with_instance_noise(real_key, z_prior, model)
-
-    def discriminate(points: Array) -> Array:
-        return model.networks.discriminate(params, points)
-
-    loss = losses.discriminator_loss(discriminate(z_prior), discriminate(z))
-    terms = {"discriminator": loss}
-    if weight := model.config.hyperparameters.gradient_penalty:
-        # Slopes a unit of what the discriminator sees: one weight fits every prior.
-        unit = model.networks.scale
-        loss = loss + weight / 2 * sum(
-            losses.gradient_penalty(lambda seen: discriminate(seen * unit), at / unit)
-            for at in (z_prior, z)
-        )
-    return loss, terms
-
-
-def generator_phase_loss(
-    params: Params, batch: Batch, key: PRNGKeyArray, model: Model
-) -> tuple[Array, Terms]:
-    """Cross-entropy of codes that should pass for prior samples."""
-    z = model.networks.encode(params, batch.x)
-    z = _with_instance_noise(key, z, model)
-    loss = losses.generator_loss(model.networks.discriminate(params, z))
-    return loss, {"generator": loss}
-
-
-def joint_phase_loss(
-    params: Params, batch: Batch, key: PRNGKeyArray, model: Model
-) -> tuple[Array, Terms]:
-    """Weighted reconstruction error plus generator loss.
-
-    The sum fixes their balance. As separate phases each Adam normalizes its own
-    gradient, and the balance is left to the learning rates.
-    """
-    hyper = model.config.hyperparameters
-    weight = model.scheduled(
-        hyper.reconstruction_weight, final=hyper.reconstruction_weight_final
-    )
-    error_key, fooling_key = jax.random.split(key)
-    error, error_term = reconstruction_phase_loss(params, batch, error_key, model)
-    fooling, fooling_term = generator_phase_loss(params, batch, fooling_key, model)
-    return weight * error + fooling, error_term | fooling_term
-
-
-def _with_instance_noise(
-    key: PRNGKeyArray, z: Float[Array, "batch z_dim"], model: Model
-) -> Float[Array, "batch z_dim"]:
-    """Codes or samples as the discriminator is shown them, in training.
-
-    Source: instance noise, Sonderby et al. 2017, "Amortised MAP inference for image
-    super-resolution", section 3.2.
-    """
-    hyper = model.config.hyperparameters
-    if not hyper.instance_noise:
-        return z
-    noise = model.scheduled(hyper.instance_noise, final=hyper.instance_noise_final)
-    deviation = noise * model.prior.std[None]
-    return z + deviation * jax.random.normal(key, z.shape)
-
-
-RECONSTRUCTION = Phase(
-    "reconstruction",
-    reconstruction_phase_loss,
-    moves=("encoder", "decoder"),
-    optimizer="reconstruction",
-)
-DISCRIMINATOR = Phase(
-    "discriminator",
-    discriminator_phase_loss,
-    moves=("discriminator",),
-    optimizer="discriminator",
-)
-GENERATOR = Phase(
-    "generator", generator_phase_loss, moves=("encoder",), optimizer="generator"
-)
-JOINT = Phase(
-    "reconstruction_and_generator",
-    joint_phase_loss,
-    moves=("encoder", "decoder"),
-    optimizer="reconstruction",
-)
-
-VARIANTS: Mapping[str, tuple[Phase, ...]] = {
-    "autoencoder": (RECONSTRUCTION,),
-    "aae": (RECONSTRUCTION, DISCRIMINATOR, GENERATOR),
-    "aae-joint": (JOINT, DISCRIMINATOR),
-}
-"""The phases of each model, in the order in which a step runs them."""
 
 
 def subsets_of(phases: Iterable[Phase]) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
 """Which pictures a run has, and what each is drawn from."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import jax
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -12,12 +13,16 @@ from numpy.typing import NDArray
 from aae_jax import figures
 from aae_jax.errors import RunError
 from aae_jax.latent_plane import grid_codes, latent_plane
+from aae_jax.options import pictures_of
 from aae_jax.run import Run
 
 Images = tuple[NDArray[np.uint8], NDArray[np.int32] | None]
 PRIOR_SAMPLES = 100_000
 SHOWN_SAMPLES = 100
 SHOWN_PAIRS = 20
+SHOWN_STYLES = 10
+SHOWN_MEMBERS = 9
+SHOWN_PLACES = 20
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def draw_pictures(
     Args:
       images: gives x `[n, height, width, channels]`, and labels y `[n]` or None; not
         called where no picture needs them.
-      names: of `PICTURES`; all of them where there are none.
+      names: of `pictures_of(run.record.config)`; all of them where there are none.
 
     Raises:
       UserError: the images cannot be read; the log has no losses yet.
@@ -73,7 +78,7 @@ def draw_pictures(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{out} could not be made: {error.strerror}") from error
-    for name in names or PICTURES:
+    for name in names or pictures_of(run.record.config):
         path = out / f"{name}.png"
         figures.save(PICTURES[name](subject), path)
         paths.append(path)
@@ -86,7 +91,7 @@ def _grid(subject: Subject) -> Figure:
     plane = latent_plane(subject.z if subject.z_prior.shape[1] > 2 else subject.z_prior)
     config = run.record.config
     grid = grid_codes(
-        run.model.prior,
+        run.code_prior,
         plane,
         z_prior=subject.z_prior,
         # Its grid spans its own prior, and no other.
@@ -104,11 +109,71 @@ def _grid(subject: Subject) -> Figure:
     )
 
 
+def _styles(subject: Subject) -> Figure:
+    run = subject.run
+    n_categories = run.model.networks.n_categories
+    z = run.model.prior.sample(jax.random.key(0), SHOWN_STYLES)
+    images = run.decode(
+        np.repeat(z, n_categories, axis=0), np.tile(np.arange(n_categories), len(z))
+    )
+    what = "cluster" if run.record.config.finds_clusters else "class"
+    return figures.table_figure(
+        images.reshape(len(z), n_categories, *images.shape[1:]),
+        heading="Styles",
+        caption=f"Each row is one code, drawn from the prior; each column a {what}.",
+        title=run.folder.name,
+        column_names=_category_names(run),
+    )
+
+
+def _heads(subject: Subject) -> Figure:
+    run = subject.run
+    likely = run.probabilities(subject.x)
+    heads = run.cluster_heads()
+    best = np.argsort(-likely, axis=0, kind="stable")[:SHOWN_MEMBERS]
+    members = subject.x[best].astype(np.float32) / 255
+    return figures.table_figure(
+        np.concatenate([heads[None], members]),
+        heading="Cluster heads",
+        caption="Above the centre of each cluster, decoded; below it the images that "
+        "most surely belong to the cluster, the surest first.",
+        title=run.folder.name,
+        column_names=_category_names(run),
+    )
+
+
+def _manifold(subject: Subject) -> Figure:
+    run = subject.run
+    assert run.model.prior.curve is not None
+    n_parts = run.model.networks.n_categories
+    place = np.linspace(0, 1, SHOWN_PLACES, dtype=np.float32)
+    z = run.model.prior.curve(
+        np.repeat(np.arange(n_parts), len(place)), np.tile(place, n_parts)
+    )
+    images = run.decode(z)
+    return figures.table_figure(
+        images.reshape(n_parts, len(place), *images.shape[1:]),
+        heading="Along the parts of the prior",
+        caption=f"Each row is the part of the prior ({run.model.prior.name}) that a "
+        "class should lie on, from its one end to the other, decoded.",
+        title=run.folder.name,
+        row_names=_category_names(run),
+    )
+
+
+def _category_names(run: Run) -> Sequence[str]:
+    n_categories = run.model.networks.n_categories
+    names = run.record.dataset.get("class_names")
+    if names and len(names) == n_categories and not run.record.config.finds_clusters:
+        return names
+    return [str(index) for index in range(n_categories)]
+
+
 def _latent(subject: Subject) -> Figure:
     return figures.latent_figure(
         subject.z,
         subject.y,
-        prior=subject.run.model.prior,
+        prior=subject.run.code_prior,
         z_prior=subject.z_prior,
         title=subject.run.folder.name,
         class_names=subject.run.record.dataset.get("class_names"),
@@ -126,13 +191,13 @@ def _reconstructions(subject: Subject) -> Figure:
     rows = figures.take_turns(y, SHOWN_PAIRS)
     return figures.reconstructions_figure(
         subject.x[rows].astype(np.float32) / 255,
-        subject.run.decode(subject.z[rows]),
+        subject.run.reconstruct(subject.x[rows], y[rows]),
         title=subject.run.folder.name,
     )
 
 
 def _samples(subject: Subject) -> Figure:
-    images = subject.run.decode(subject.z_prior[:SHOWN_SAMPLES])
+    images = subject.run.sample(SHOWN_SAMPLES)
     return figures.samples_figure(images, title=subject.run.folder.name)
 
 
@@ -143,6 +208,9 @@ def _losses(subject: Subject) -> Figure:
 
 PICTURES: dict[str, Callable[[Subject], Figure]] = {
     "grid": _grid,
+    "styles": _styles,
+    "heads": _heads,
+    "manifold": _manifold,
     "latent": _latent,
     "histogram": _histogram,
     "reconstructions": _reconstructions,

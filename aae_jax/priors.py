@@ -40,6 +40,10 @@ class Prior:
       std: `[z_dim]`, standard deviation of each dimension.
       log_density: `log_density(z [n, z_dim]) -> [n]`, nats; None where no closed form
         is known.
+      curve: `curve(part [n], place [n]) -> [n, z_dim]`, points along the middle of
+        parts, place 0 at one end and 1 at the other; None without parts.
+      part_of: `part_of(z [n, z_dim]) -> [n]`, the part that a code lies on; None
+        without parts.
     """
 
     name: str
@@ -47,6 +51,8 @@ class Prior:
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
     log_density: LogDensity | None = None
+    curve: Callable[..., Float[Array, "n z_dim"]] | None = None
+    part_of: Callable[..., Int[Array, " n"]] | None = None
 
     def __post_init__(self) -> None:
         """Refuse moments that are none.
@@ -160,16 +166,33 @@ def mixture(*, std: float = 5.0) -> Prior:
         spot = spot * jnp.array([[along, across]]) + jnp.array([[centre, 0.0]])
         return s * _rotate(spot, 2 * math.pi * part / COMPONENTS)
 
-    def log_density(z: Array) -> Array:
+    def log_densities(z: Array) -> Array:
+        """Of each component, up to a constant: `[components, n]`."""
         angles = -2 * math.pi * np.arange(COMPONENTS, dtype=np.float32) / COMPONENTS
         spokes = jax.vmap(lambda angle: _rotate(z / s, angle))(angles)
-        logs = jax.scipy.stats.norm.logpdf(
+        return jax.scipy.stats.norm.logpdf(
             spokes, jnp.array([[[centre, 0.0]]]), jnp.array([[[along, across]]])
         ).sum(axis=-1)
-        shift = math.log(COMPONENTS) + 2 * math.log(s)
-        return jax.scipy.special.logsumexp(logs, axis=0) - shift
 
-    return Prior("mixture", sample, _full(2, 0.0), _full(2, std), log_density)
+    def log_density(z: Array) -> Array:
+        shift = math.log(COMPONENTS) + 2 * math.log(s)
+        return jax.scipy.special.logsumexp(log_densities(z), axis=0) - shift
+
+    def curve(part: Array, place: Array) -> Array:
+        """Two deviations to both sides of the centre, along the spoke."""
+        radius = centre + along * (4 * place - 2)
+        spot = jnp.stack([radius, jnp.zeros_like(radius)], axis=-1)
+        return s * _rotate(spot, 2 * math.pi * part / COMPONENTS)
+
+    return Prior(
+        "mixture",
+        sample,
+        _full(2, 0.0),
+        _full(2, std),
+        log_density,
+        curve,
+        part_of=lambda z: log_densities(z).argmax(axis=0),
+    )
 
 
 def swiss_roll(*, std: float = 5.0) -> Prior:
@@ -194,16 +217,29 @@ def swiss_roll(*, std: float = 5.0) -> Prior:
     ) -> Array:
         part_key, u_key, noise_key = jax.random.split(key, 3)
         part = _parts(part_key, n, labels)
-        t = jnp.sqrt((part + jax.random.uniform(u_key, (n,))) / COMPONENTS)
-        curve = jnp.stack([3 * t, jnp.zeros(n)], axis=-1)
-        noise = _THICKNESS * jax.random.normal(noise_key, (n, 2))
-        return s * (_rotate(curve, _TURNS * t) + noise)
+        spot = curve(part, jax.random.uniform(u_key, (n,)))
+        return spot + s * _THICKNESS * jax.random.normal(noise_key, (n, 2))
+
+    def curve(part: Array, place: Array) -> Array:
+        t = jnp.sqrt((part + place) / COMPONENTS)
+        spot = jnp.stack([3 * t, jnp.zeros_like(t)], axis=-1)
+        return s * _rotate(spot, _TURNS * t)
+
+    # One point for every thousandth of u.
+    u = jnp.arange(0.5, 1000) / 1000 * COMPONENTS
+    points = curve(jnp.floor(u), u - jnp.floor(u))
+
+    def part_of(z: Array) -> Array:
+        nearest = jnp.square(z[:, None] - points[None]).sum(axis=-1).argmin(axis=1)
+        return nearest * COMPONENTS // len(points)
 
     return Prior(
         "swiss-roll",
         sample,
         (s * mean).astype(np.float32),
         (s * np.sqrt(variance)).astype(np.float32),
+        curve=curve,
+        part_of=part_of,
     )
 
 

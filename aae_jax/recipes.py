@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-MODELS = ("aae", "aae-joint", "autoencoder")
+MODELS = (
+    "aae",
+    "aae-joint",
+    "autoencoder",
+    "supervised",
+    "label-prior",
+    "semi-supervised",
+    "clustering",
+    "dim-reduction",
+)
 _SETTINGS = ("rate", "beta1", "epsilon", "final")  # of each Adam
 
 
@@ -34,10 +43,15 @@ class Hyperparameters:
     generator_beta1: float
     generator_epsilon: float
     generator_final: float
+    classification_rate: float
+    classification_beta1: float
+    classification_epsilon: float
+    classification_final: float
     instance_noise: float
     instance_noise_final: float
     gradient_penalty: float
     input_noise: float
+    head_distance: float
     standardize_codes: bool
 
 
@@ -60,10 +74,15 @@ _GUIDE = Hyperparameters(
     generator_beta1=0.9,
     generator_epsilon=1e-8,
     generator_final=1.0,
+    classification_rate=1e-3,
+    classification_beta1=0.9,
+    classification_epsilon=1e-8,
+    classification_final=1.0,
     instance_noise=0.0,
     instance_noise_final=1.0,
     gradient_penalty=0.0,
     input_noise=0.0,
+    head_distance=1.0,
     standardize_codes=False,
 )
 _TUNED = replace(
@@ -117,15 +136,16 @@ def recipe_for(recipe: str, *, model: str, prior: str) -> Hyperparameters:
     """The hyper-parameters of a recipe for a variant and a prior.
 
     All three are names that `Config` has checked. Only `tuned` asks for the prior, and
-    only in `aae`: by how sharp its edges are.
+    only where a phase of its own moves the encoder to it: by how sharp its edges are.
     """
     if recipe == "guide":
         return _GUIDE
-    if model == "aae":
+    if model not in ("aae-joint", "autoencoder"):
         return _TUNED_AAE_FOR.get(prior, _TUNED_AAE_WITH_SHARP_EDGES)
     return _TUNED
 
 
+_CLASSIFICATION = tuple(f"classification_{name}" for name in _SETTINGS)
 _WEIGHT = ("reconstruction_weight", "reconstruction_weight_final")
 _GENERATOR = tuple(f"generator_{name}" for name in _SETTINGS)
 _ADVERSARY = (
@@ -135,9 +155,15 @@ _ADVERSARY = (
     "gradient_penalty",
     "standardize_codes",
 )
+_NO_LABELS = (*_CLASSIFICATION, "head_distance")
 UNREAD: Mapping[str, tuple[str, ...]] = {
-    "aae": _WEIGHT,
-    "aae-joint": _GENERATOR,
-    "autoencoder": (*_WEIGHT, *_GENERATOR, *_ADVERSARY),
+    "aae": (*_WEIGHT, *_NO_LABELS),
+    "aae-joint": (*_GENERATOR, *_NO_LABELS),
+    "autoencoder": (*_WEIGHT, *_GENERATOR, *_ADVERSARY, *_NO_LABELS),
+    "supervised": (*_WEIGHT, *_NO_LABELS),
+    "label-prior": (*_WEIGHT, *_NO_LABELS),
+    "semi-supervised": (*_WEIGHT, "head_distance"),
+    "clustering": (*_WEIGHT, *_NO_LABELS),
+    "dim-reduction": _WEIGHT,
 }
 """Hyper-parameters that do nothing in a variant."""

@@ -23,6 +23,8 @@ from aae_jax.run_folder import RunFolder
 EQUILIBRIA = {
     "discriminator": DISCRIMINATOR_EQUILIBRIUM,
     "generator": GENERATOR_EQUILIBRIUM,
+    "label_discriminator": DISCRIMINATOR_EQUILIBRIUM,
+    "label_generator": GENERATOR_EQUILIBRIUM,
 }
 """Where the adversarial losses settle once codes follow the prior, in nats."""
 _SECONDS_BETWEEN_LINES = 5
@@ -136,6 +138,13 @@ def summary(folder: RunFolder, metrics: Mapping[str, Any]) -> str:
             metrics.get("discriminator_accuracy"),
             "0.5 cannot tell codes from prior",
         ),
+        ("test_error", metrics.get("test_error"), "share of images in a wrong class"),
+        (
+            "cluster_error",
+            metrics.get("cluster_error"),
+            "share of images in a cluster of another class",
+        ),
+        ("part_share", metrics.get("part_share"), "codes on the part of their class"),
     ]
     lines = [
         f"  {name:<24}{value:>8.4f}   {meaning}"

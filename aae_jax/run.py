@@ -25,7 +25,9 @@ from aae_jax.run_folder import RunFolder, open_run
 from aae_jax.run_record import RunRecord
 from aae_jax.small_files import read_json
 from aae_jax.training import make_step
+from aae_jax.wirings import models_that
 
+Apply = Callable[..., jax.Array]
 _BATCH_ROWS, _BATCH_VALUES = 500, 2**24
 """A network is applied to so many rows, and values of their images, at a time."""
 
@@ -103,38 +105,134 @@ class Run:
         return cls(folder, record, model, loaded.state.state.params, loaded.step)
 
     def encode(self, x: ArrayLike) -> NDArray[np.float32]:
-        """Codes `[n, z_dim]` of images.
+        """Codes `[n, z_dim]` of images: the centre of q(z|x), cluster head included.
 
         Raises:
           UserError: images of another shape, or values that are not in [0, 1].
         """
         return self._in_batches(self._encode, self._images(x))
 
-    def decode(self, z: ArrayLike) -> NDArray[np.float32]:
-        """Images `[n, height, width, channels]` in [0, 1] of codes.
+    def classify(self, x: ArrayLike) -> NDArray[np.int32]:
+        """The likeliest class, or cluster, of images: `[n]`, counted from 0.
 
         Raises:
-          UserError: codes of another shape, or not finite.
+          UserError: see `probabilities`.
         """
-        return self._in_batches(self._decode, self._codes(z))
+        return self.probabilities(x).argmax(axis=1).astype(np.int32)
 
-    def reconstruct(self, x: ArrayLike) -> NDArray[np.float32]:
-        """Images after a way through their codes, in [0, 1]."""
-        return self.decode(self.encode(x))
+    def probabilities(self, x: ArrayLike) -> NDArray[np.float32]:
+        """`[n, categories]`: how likely each class, or cluster, is for images.
 
-    def sample(self, n: int, *, seed: int = 0) -> NDArray[np.float32]:
-        """Images `[n, height, width, channels]` of n codes drawn from the prior."""
-        return self.decode(self.sample_codes(n, seed=seed))
+        Raises:
+          UserError: this model infers none; or see `encode`.
+        """
+        if not self.model.networks.wiring.infers_y:
+            raise UserError(
+                f"model={self.record.config.model!r} infers no classes; those that do "
+                f"are {', '.join(models_that('infers_y'))}"
+            )
+        return self._in_batches(self._infer, self._images(x))
+
+    def decode(self, z: ArrayLike, y: ArrayLike | None = None) -> NDArray[np.float32]:
+        """Images `[n, height, width, channels]` in [0, 1] of codes.
+
+        Args:
+          z: `[n, z_dim]`.
+          y: `[n]`, or one for all: the class, or cluster, of each image, where the
+            decoder reads it beside the code.
+
+        Raises:
+          UserError: codes of another shape, or not finite; y is needed and missing, or
+            given and not needed, or no category.
+        """
+        codes = self._codes(z)
+        if not self.reads_category:
+            if y is not None:
+                raise UserError(
+                    f"the decoder of model={self.record.config.model!r} reads the code "
+                    "alone; leave y out"
+                )
+            return self._in_batches(self._decode, codes)
+        return self._in_batches(self._decode, codes, self._categories(y, len(codes)))
+
+    def reconstruct(
+        self, x: ArrayLike, y: ArrayLike | None = None
+    ) -> NDArray[np.float32]:
+        """Images after a way through their codes, in [0, 1].
+
+        Args:
+          x: images.
+          y: their labels, where the decoder reads labels.
+        """
+        images = self._images(x)
+        wiring = self.model.networks.wiring
+        labels = np.zeros(len(images), np.int32)
+        if wiring.decodes_y and not wiring.infers_y:
+            labels = self._categories(y, len(images))
+        return self._in_batches(self._reconstruct, images, labels)
+
+    def sample(
+        self, n: int, *, seed: int = 0, y: ArrayLike | None = None
+    ) -> NDArray[np.float32]:
+        """Images `[n, height, width, channels]` of n codes drawn from the prior.
+
+        Of classes, or clusters, that are drawn too, or of `y`: `[n]`, or one for all.
+        """
+        z = self.sample_codes(n, seed=seed)
+        if self.reads_category and y is None:
+            y = self.sample_categories(n, seed=seed)
+        return self.decode(z, y)
 
     def sample_codes(self, n: int, *, seed: int = 0) -> NDArray[np.float32]:
-        """`[n, z_dim]` drawn from the prior.
+        """`[n, z_dim]` drawn from the prior, each plus a cluster head drawn at random.
 
         Raises:
           UserError: n is below 0.
         """
         if n < 0:
             raise UserError(f"n={n} is out of range; draw 0 or more codes")
-        return np.asarray(self.model.prior.sample(jax.random.key(seed), n), np.float32)
+        return np.asarray(self.code_prior.sample(jax.random.key(seed), n), np.float32)
+
+    def sample_categories(self, n: int, *, seed: int = 0) -> NDArray[np.int32]:
+        """`[n]` classes, or clusters, drawn at random, each as likely as any."""
+        key = jax.random.fold_in(jax.random.key(seed), 1)
+        n_categories = self.model.networks.n_categories
+        return np.asarray(jax.random.randint(key, (n,), 0, n_categories))
+
+    def cluster_heads(self) -> NDArray[np.float32]:
+        """Images `[categories, height, width, channels]` of the centre of each."""
+        networks, mean = self.model.networks, self.model.prior.mean
+        y = np.arange(networks.n_categories, dtype=np.int32)
+        z = np.broadcast_to(mean, (len(y), len(mean)))
+        if networks.wiring.adds_heads:
+            z = z + np.asarray(self.params["cluster_heads"]["kernel"])
+        return self.decode(z, y if self.reads_category else None)
+
+    @cached_property
+    def code_prior(self) -> Prior:
+        """What codes, as `encode` gives them, should follow: cluster heads included."""
+        prior = self.model.prior
+        if not self.model.networks.wiring.adds_heads:
+            return prior
+        heads = np.asarray(self.params["cluster_heads"]["kernel"])
+
+        def sample(key: jax.Array, n: int, labels: object = None) -> jax.Array:
+            del labels
+            key, head_key = jax.random.split(key)
+            rows = jax.random.randint(head_key, (n,), 0, len(heads))
+            return prior.sample(key, n) + heads[rows]
+
+        return Prior(
+            f"{prior.name} around each cluster head",
+            sample,
+            prior.mean + heads.mean(axis=0),
+            np.hypot(prior.std, heads.std(axis=0)),
+        )
+
+    @property
+    def reads_category(self) -> bool:
+        """Whether the decoder reads a class, or cluster, beside the code."""
+        return self.model.networks.wiring.decodes_y
 
     def metrics(
         self, x: ArrayLike | None = None, y: ArrayLike | None = None
@@ -198,27 +296,74 @@ class Run:
             )
         return codes
 
-    @cached_property
-    def _encode(self) -> Callable[[Params, NDArray], jax.Array]:
-        return jax.jit(self.model.networks.encode)
+    def _categories(self, y: ArrayLike | None, n: int) -> NDArray[np.int32]:
+        """`[n]` classes, or clusters."""
+        n_categories = self.model.networks.n_categories
+        allowed = f"give y, {n} whole numbers from 0 to {n_categories - 1}, or one"
+        if y is None:
+            raise UserError(
+                f"the decoder of model={self.record.config.model!r} reads a class "
+                f"beside the code; {allowed}"
+            )
+        categories = np.asarray(y)
+        if categories.dtype.kind not in "iu" or categories.shape not in ((), (n,)):
+            raise UserError(
+                f"got y of shape {categories.shape} and type {categories.dtype}; "
+                f"{allowed}"
+            )
+        if not ((categories >= 0) & (categories < n_categories)).all():
+            raise UserError(
+                f"got y from {categories.min()} to {categories.max()}; {allowed}"
+            )
+        return np.broadcast_to(categories.astype(np.int32), (n,))
 
     @cached_property
-    def _decode(self) -> Callable[[Params, NDArray], jax.Array]:
-        return jax.jit(self.model.networks.decode)
+    def _encode(self) -> Apply:
+        networks = self.model.networks
 
-    def _in_batches(
-        self, apply: Callable[[Params, NDArray], jax.Array], inputs: NDArray
-    ) -> NDArray[np.float32]:
-        """Apply a network to any number of rows, compiled for one number."""
+        def encode(params: Params, x: jax.Array) -> jax.Array:
+            return networks.represent(params, networks.encode(params, x))
+
+        return jax.jit(encode)
+
+    @cached_property
+    def _infer(self) -> Apply:
+        networks = self.model.networks
+        return jax.jit(lambda params, x: networks.encode(params, x).y)
+
+    @cached_property
+    def _decode(self) -> Apply:
+        networks = self.model.networks
+        if not self.reads_category:
+            return jax.jit(networks.decode)
+
+        def decode(params: Params, z: jax.Array, y: jax.Array) -> jax.Array:
+            return networks.decode(params, z, jax.nn.one_hot(y, networks.n_categories))
+
+        return jax.jit(decode)
+
+    @cached_property
+    def _reconstruct(self) -> Apply:
+        return jax.jit(self.model.networks.reconstruct)
+
+    def _in_batches(self, apply: Apply, *inputs: NDArray) -> NDArray[np.float32]:
+        """Apply networks to any number of rows, compiled for one number."""
         fitting = _BATCH_VALUES // math.prod(self.record.image_shape)
         batch = max(1, min(_BATCH_ROWS, fitting))
-        one = jax.ShapeDtypeStruct((batch, *inputs.shape[1:]), np.float32)
-        shape = jax.eval_shape(apply, self.params, one).shape
-        outputs = np.empty((len(inputs), *shape[1:]), np.float32)
-        for first in range(0, len(inputs), batch):
-            rows = inputs[first : first + batch]
-            if rows.dtype == np.uint8:
-                rows = rows.astype(np.float32) / 255
-            full = np.pad(rows, [(0, batch - len(rows))] + [(0, 0)] * (rows.ndim - 1))
-            outputs[first : first + batch] = apply(self.params, full)[: len(rows)]
+        n = len(inputs[0])
+        outputs: NDArray[np.float32] | None = None
+        for first in range(0, max(n, 1), batch):
+            rows = [_padded(each[first : first + batch], batch) for each in inputs]
+            output = np.asarray(apply(self.params, *rows))
+            if outputs is None:
+                outputs = np.empty((n, *output.shape[1:]), np.float32)
+            outputs[first : first + batch] = output[: n - first]
+        assert outputs is not None
         return outputs
+
+
+def _padded(rows: NDArray, batch: int) -> NDArray:
+    """Rows as networks read them, images in bytes scaled; zeros fill the batch."""
+    if rows.dtype == np.uint8:
+        rows = rows.astype(np.float32) / 255
+    return np.pad(rows, [(0, batch - len(rows))] + [(0, 0)] * (rows.ndim - 1))

@@ -9,16 +9,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from aae_jax.config import Config
 from aae_jax.data import Dataset, load_dataset, resolve
 from aae_jax.environment import difference, this_environment
 from aae_jax.errors import UserError
-from aae_jax.holdout import split_sizes
+from aae_jax.holdout import hold_out, split_sizes
+from aae_jax.labels import count_classes, keep_labels
 from aae_jax.messages import Say
 from aae_jax.options import RunOptions
 from aae_jax.phases import Phase
-from aae_jax.priors import Prior
+from aae_jax.priors import COMPONENTS, Prior
 from aae_jax.run_folder import RunFolder, make_new_folder, newest_run
 from aae_jax.run_record import RunRecord
 
@@ -76,10 +78,49 @@ def settle(
         name = dataset.name
     else:
         name = resolve(config.dataset, data_dir=options.data_dir)
+    if config.reads_labels:
+        config = _with_classes(config, dataset)
     # Spelled out, so that a later change of a recipe cannot change this run.
     values: dict[str, Any] = dataclasses.asdict(config.hyperparameters)
     values |= {"steps": steps, "epochs": None, "prior_scale": config.scale}
     return dataclasses.replace(config, dataset=name, **values)
+
+
+def _with_classes(config: Config, dataset: Dataset) -> Config:
+    """The config with the number of classes; refuses labels that do not serve it."""
+    found = count_classes(dataset.y_train, dataset.y_test)
+    if dataset.y_train is None or (dataset.y_train < 0).all():
+        raise UserError(
+            f"model={config.model!r} learns from labels, and the data set "
+            f"{dataset.name!r} has none; give labels y or a folder for each class, or "
+            "use --model clustering"
+        )
+    n_classes = found if config.n_classes is None else config.n_classes
+    if found > n_classes:
+        raise UserError(
+            f"n_classes={n_classes} and the data have the label {found - 1}; labels go "
+            "from 0 to n_classes - 1"
+        )
+    if n_classes < 2:
+        raise UserError("all labels of the data are 0; there is no class to learn")
+    if config.wiring.discriminates_y and n_classes > COMPONENTS:
+        raise UserError(
+            f"the data have {n_classes} classes, and prior={config.prior!r} "
+            f"{COMPONENTS} parts for labels to choose from; use fewer classes"
+        )
+    return dataclasses.replace(config, n_classes=n_classes)
+
+
+def kept_labels(config: Config, dataset: Dataset) -> NDArray[np.int32] | None:
+    """Labels of the images that are trained on, as many as the config uses.
+
+    Raises:
+      UserError: see `keep_labels`.
+    """
+    if dataset.y_train is None:
+        return None
+    train_rows, _ = hold_out(len(dataset.y_train))
+    return keep_labels(dataset.y_train[train_rows], config.labels, seed=config.seed)
 
 
 def _check_prior(prior: Prior, z_dim: int) -> None:

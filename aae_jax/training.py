@@ -19,7 +19,6 @@ from aae_jax.errors import UserError
 from aae_jax.networks import SUBSETS, Params
 from aae_jax.optimizers import make_optimizer
 from aae_jax.phases import (
-    VARIANTS,
     Batch,
     Model,
     Phase,
@@ -29,10 +28,13 @@ from aae_jax.phases import (
     subsets_of,
 )
 from aae_jax.priors import Prior
+from aae_jax.variants import phases_of
 
 # Streams of the run's key. Steps count up from 0, these down from the top.
 INIT_STREAM = 2**32 - 1
 ORDER_STREAM = 2**32 - 2
+LABELLED_ORDER_STREAM = 2**32 - 3
+LABELS_STREAM = 2**32 - 4
 
 
 @jax.tree_util.register_dataclass
@@ -92,7 +94,7 @@ def init(
         epochs, which only the data turn into steps.
     """
     config = config.with_own_prior(prior)
-    phases = phases or VARIANTS[config.model]
+    phases = phases or phases_of(config)
     networks = make_model(config, image_shape=image_shape, prior=prior).networks
     params = networks.init(jax.random.fold_in(key, INIT_STREAM), subsets_of(phases))
     optimizer_states = {
@@ -127,7 +129,7 @@ def make_update(
         variant does not have.
     """
     config = config.with_own_prior(prior)
-    phases = phases or VARIANTS[config.model]
+    phases = phases or phases_of(config)
     index = find_phase(phases, phase)
     phase = phases[index]
     optimizer = make_optimizer(config, phase)
@@ -206,7 +208,7 @@ def make_step(
 
     Source: the guide's part 2: reconstruction, discriminator, generator.
     """
-    phases = phases or VARIANTS[config.model]
+    phases = phases or phases_of(config)
     updates = [
         make_update(config, phase, prior=prior, phases=phases) for phase in phases
     ]

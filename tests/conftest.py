@@ -24,13 +24,13 @@ install_import_hook(
 
 from aae_jax.config import Config  # noqa: E402
 from aae_jax.data import Dataset  # noqa: E402
-from aae_jax.loop import LoopState  # noqa: E402
+from aae_jax.loop import LoopState, TrainingData  # noqa: E402
 from aae_jax.phases import Batch  # noqa: E402
 from aae_jax.training import StepInfo, TrainState, init, make_update  # noqa: E402
 
 # jax builds trees of anything (shapes, axes, flags) from these classes; what they hold
 # is checked by the functions that take it apart.
-for tree in (Batch, TrainState, StepInfo, LoopState):
+for tree in (Batch, TrainState, StepInfo, LoopState, TrainingData):
     tree.__init__ = tree.__init__.__wrapped__
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -91,32 +91,46 @@ def tiny_config():
 
 
 @pytest.fixture(scope="session")
-def tiny_state(tiny_config):
-    """`tiny_state(model)`: the first state of a variant, made once."""
+def tiny_config_of(tiny_config):
+    """`tiny_config_of(model)`: the same for any variant, for four classes."""
 
-    @functools.cache
     def make(model):
-        config = replace(tiny_config, model=model)
-        return init(config, jax.random.key(0), image_shape=TINY_SHAPE)
+        prior = "mixture" if model == "label-prior" else "normal"
+        return replace(tiny_config, model=model, prior=prior, n_classes=4, clusters=5)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def tiny_update(tiny_config):
+def tiny_state(tiny_config_of):
+    """`tiny_state(model)`: the first state of a variant, made once."""
+
+    @functools.cache
+    def make(model):
+        key = jax.random.key(0)
+        return init(tiny_config_of(model), key, image_shape=TINY_SHAPE)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_update(tiny_config_of):
     """`tiny_update(model, phase)`: the update by a phase, compiled once for all."""
 
     @functools.cache
     def make(model, phase):
-        return make_update(replace(tiny_config, model=model), phase)
+        return make_update(tiny_config_of(model), phase)
 
     return make
 
 
 @pytest.fixture(scope="session")
 def tiny_batch(tiny_dataset):
-    """The first images of the tiny data set, as a step takes them."""
-    return Batch(jax.numpy.asarray(tiny_dataset.x_train[:20], "float32") / 255)
+    """The first images of the tiny data set, as a step takes them; a third labelled."""
+    x = jax.numpy.asarray(tiny_dataset.x_train[:20], "float32") / 255
+    y = jax.numpy.asarray(tiny_dataset.y_train[:20])
+    some = jax.numpy.arange(20) % 3 == 0
+    return Batch(x, jax.numpy.where(some, y, -1), x[some], y[some])
 
 
 @pytest.fixture(scope="session")

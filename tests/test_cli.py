@@ -12,7 +12,12 @@ from scripts import ROOT, listing
 from aae_jax.cli import evaluation_request, exit_status, training_request
 from aae_jax.config import Config
 from aae_jax.errors import RunError, UserError
-from aae_jax.options import PICTURE_NAMES, EvaluationOptions, RunOptions
+from aae_jax.options import (
+    PICTURE_NAMES,
+    EvaluationOptions,
+    RunOptions,
+    pictures_of,
+)
 from aae_jax.run_folder import RunFolder
 from aae_jax.run_record import RunRecord
 from aae_jax.signals import Interrupted
@@ -179,7 +184,7 @@ def test_every_flag_of_train_reaches_its_field(place):
         "--reconstruction-final 0.04 --discriminator-final 0.05 "
         "--reconstruction-weight 7 --reconstruction-weight-final 0.07 "
         "--instance-noise 0.08 --instance-noise-final 0.9 --gradient-penalty 0.8 "
-        "--input-noise 0.9 "
+        "--input-noise 0.9 --encoder gaussian "
         "--standardize-codes False --run-dir new --data-dir data --memory-limit 0.5 "
         "--no-figures --quiet"
     )
@@ -187,8 +192,10 @@ def test_every_flag_of_train_reaches_its_field(place):
     given = {word[2:].replace("-", "_") for word in line.split() if word[:2] == "--"}
     config = dataclasses.asdict(request.config)
     options = dataclasses.asdict(request.options)
-    rest = {"epochs", "resume", "init_from"}
-    rest |= {name for name in config if name.startswith("generator_")}
+    rest = {"epochs", "resume", "init_from", "labels", "n_classes", "clusters"}
+    rest |= {"head_distance"}
+    apart = ("generator_", "classification_")
+    rest |= {name for name in config if name.startswith(apart)}
     assert given | rest >= set(config) | set(options)
     defaults = dataclasses.asdict(Config()) | dataclasses.asdict(RunOptions())
     unchanged = {n for n, v in (config | options).items() if v == defaults[n]}
@@ -204,16 +211,28 @@ def test_every_flag_of_train_reaches_its_field(place):
     assert (config.generator_rate, config.generator_beta1) == (0.1, 0.2)
     assert (config.generator_epsilon, config.generator_final) == (0.3, 0.4)
     assert training_request(["--z_dim=3"]).config.z_dim == 3
+    line = "--model dim-reduction --labels 50 --n-classes 4 --head-distance 3 "
+    line += "--classification-rate 0.1 --classification-beta1 0.2 "
+    line += "--classification-epsilon 0.3 --classification-final 0.4"
+    config = training_request(line.split()).config
+    assert (config.labels, config.n_classes, config.head_distance) == (50, 4, 3)
+    assert (config.classification_rate, config.classification_beta1) == (0.1, 0.2)
+    assert (config.classification_epsilon, config.classification_final) == (0.3, 0.4)
+    line = ["--model", "clustering", "--clusters", "7"]
+    assert training_request(line).config.clusters == 7
+    line = ["--model", "supervised", "--labels", "all"]
+    assert training_request(line).config.labels == "all"
     assert request.finished is None
 
 
 def test_every_flag_of_evaluate_reaches_its_field(place):
     folder = make_run(place / "runs" / "one").path
     line = "--run-dir runs/one --split validation --dataset sample --data-dir data"
+    pictures = pictures_of(Config())
     options = evaluation_request(
-        [*line.split(), *(f"--{name}" for name in PICTURE_NAMES), "--metrics"]
+        [*line.split(), *(f"--{name}" for name in pictures), "--metrics"]
     )
-    assert options.pictures == PICTURE_NAMES
+    assert options.pictures == pictures
     assert (options.metrics, options.split) == (True, "validation")
     assert (options.dataset, options.data_dir) == ("sample", Path("data"))
     options = evaluation_request(["--sample", "5", "--seed", "6", "--out", "x.npz"])
@@ -226,6 +245,50 @@ def test_every_flag_of_evaluate_reaches_its_field(place):
     options = evaluation_request([])
     assert (options.pictures, options.metrics) == ((), False)
     evaluation_request(["--grid", "--out", "pictures"])
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--labels 5", "out of supervised, label-prior, semi-supervised"),
+        ("--labels 5 --model clustering", "--labels does nothing"),
+        ("--n-classes 5 --model aae-joint", "--n-classes does nothing"),
+        ("--clusters 5", "add --model clustering, or dim-reduction with --labels 0"),
+        ("--clusters 5 --model dim-reduction", "--clusters does nothing"),
+        ("--model clustering --clusters 1", "from 2 to"),
+        ("--model semi-supervised --labels few", "a whole number or all, got 'few'"),
+        ("--model semi-supervised --labels 0", "use --model clustering"),
+        ("--model label-prior", "use --prior mixture or swiss-roll"),
+        ("--encoder gausian", "did you mean gaussian?"),
+        ("--classification-rate 0.1", "out of semi-supervised, dim-reduction"),
+    ],
+)
+def test_flags_about_classes_that_do_not_fit_are_refused(line, words):
+    with pytest.raises(UserError, match=re.escape(words)):
+        training_request(line.split())
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing"),
+    [
+        ({}, {"styles", "heads", "manifold"}),
+        ({"model": "supervised"}, {"grid", "heads", "manifold"}),
+        ({"model": "clustering"}, {"grid", "manifold"}),
+        ({"model": "dim-reduction"}, {"styles", "heads", "manifold"}),
+        ({"model": "dim-reduction", "labels": 0}, {"styles", "manifold"}),
+        ({"model": "label-prior", "prior": "mixture"}, {"styles", "heads"}),
+    ],
+)
+def test_a_picture_that_a_model_does_not_have_is_refused(place, settings, missing):
+    make_run(place / "run", config=Config(**settings))
+    has = pictures_of(Config(**settings))
+    for name in PICTURE_NAMES:
+        line = ["--run-dir", "run", f"--{name}"]
+        if name not in missing:
+            assert evaluation_request(line).pictures == (name,)
+            continue
+        with pytest.raises(UserError, match=f"has no --{name}; it has --{has[0]}, "):
+            evaluation_request(line)
 
 
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py"])

@@ -157,16 +157,17 @@ def test_the_ends_of_each_range_are_allowed(field, value, allowed):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_given_beats_the_recipe(model):
-    recipe = recipe_for("tuned", model=model, prior="normal")
+    recipe = recipe_for("tuned", model=model, prior="mixture")
     given = {"generator_rate": 0.125, "standardize_codes": False, "input_noise": 0.0}
-    hyper = Config(model=model, **given).hyperparameters
+    hyper = Config(model=model, prior="mixture", **given).hyperparameters
     assert hyper == dataclasses.replace(recipe, **given)
-    assert Config(model=model).hyperparameters == recipe
+    assert Config(model=model, prior="mixture").hyperparameters == recipe
 
 
 def test_recipe_guide_is_the_published_one():
     for model in MODELS:
-        hyper = Config(model=model, recipe="guide").hyperparameters
+        config = Config(model=model, prior="mixture", recipe="guide")
+        hyper = config.hyperparameters
         assert (hyper.epochs, hyper.steps) == (300, None)
         assert (hyper.initializer, hyper.schedule) == ("normal", "constant")
         rates = {getattr(hyper, rate) for rate in RATES}
@@ -183,12 +184,14 @@ def test_recipe_guide_is_the_published_one():
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("prior", ["normal", "uniform", "custom"])
+@pytest.mark.parametrize("prior", ["normal", "uniform", "mixture", "custom"])
 def test_every_recipe_is_one_that_config_would_accept(recipe, model, prior):
     values = dataclasses.asdict(recipe_for(recipe, model=model, prior=prior))
     assert values["steps"] or values["epochs"]
     if values["steps"]:
         values["epochs"] = None  # given by hand, only one of them may be
+    if model == "label-prior" and prior in ("normal", "uniform"):
+        return  # these have no parts for labels to choose
     config = Config(model=model, prior=prior, **values)
     assert config.hyperparameters.steps == values["steps"]
 
@@ -284,3 +287,38 @@ def test_numbers_of_numpy_and_lists_are_taken_as_plain_ones():
     assert config == Config(seed=3, hidden=(64, 8), standardize_codes=True)
     assert json.loads(json.dumps(dataclasses.asdict(config)))["seed"] == 3
     assert [type(each) for each in (config.seed, *config.hidden)] == [int] * 3
+
+
+@pytest.mark.parametrize("prior", ["normal", "uniform", "gamma"])
+def test_labels_choose_parts_of_a_prior_that_has_some(prior):
+    with pytest.raises(UserError, match="--prior mixture or swiss-roll"):
+        Config(model="label-prior", prior=prior)
+
+
+def test_labels_are_a_number_or_all():
+    assert Config(model="semi-supervised", labels=100).labels == 100
+    assert Config(model="semi-supervised").labels == "all"
+    for wrong in ("some", -1, 2.5, True, None):
+        with pytest.raises(UserError, match="labels="):
+            Config(model="semi-supervised", labels=wrong)
+
+
+def test_without_labels_there_are_clusters_or_nothing():
+    for model in ("semi-supervised", "supervised", "label-prior"):
+        with pytest.raises(UserError, match="use --model clustering"):
+            Config(model=model, prior="mixture", labels=0)
+    alone = Config(model="dim-reduction", labels=0)
+    assert (alone.finds_clusters, alone.reads_labels) == (True, False)
+    taught = Config(model="dim-reduction", labels=10)
+    assert (taught.finds_clusters, taught.reads_labels) == (False, True)
+    assert Config(model="clustering").finds_clusters
+    assert not Config().reads_labels
+
+
+def test_categories_are_the_clusters_or_the_classes():
+    assert Config(model="clustering").n_categories == 16
+    assert Config(model="clustering", clusters=30).n_categories == 30
+    assert Config(model="dim-reduction", labels=0).n_categories == 20
+    assert Config(model="semi-supervised", n_classes=7).n_categories == 7
+    with pytest.raises(UserError, match=r"Config\(n_classes=10\)"):
+        _ = Config(model="semi-supervised").n_categories

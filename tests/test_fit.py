@@ -17,12 +17,13 @@ from aae_jax.data import Dataset
 from aae_jax.errors import RunError, UserError
 from aae_jax.fitting import fit
 from aae_jax.options import RunOptions
-from aae_jax.phases import VARIANTS, Phase
+from aae_jax.phases import Phase
 from aae_jax.priors import Prior
 from aae_jax.run import Run
 from aae_jax.run_folder import RunFolder
 from aae_jax.run_start import load_data, settle
 from aae_jax.training import init
+from aae_jax.variants import VARIANTS
 
 pytest_plugins = ["script_fixtures"]
 pytestmark = pytest.mark.usefixtures("compiled_in_haste")

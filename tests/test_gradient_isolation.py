@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from aae_jax.optimizers import make_optimizer
-from aae_jax.phases import DISCRIMINATOR, GENERATOR, VARIANTS, make_model, subsets_of
+from aae_jax.phases import make_model, subsets_of
 from aae_jax.training import make_update
+from aae_jax.variants import DISCRIMINATOR, GENERATOR, VARIANTS
 
 pytestmark = pytest.mark.usefixtures("compiled_in_haste", "without_coverage")
 
@@ -22,11 +23,21 @@ MOVES = {
     "discriminator": {"discriminator"},
     "generator": {"encoder"},
     "reconstruction_and_generator": {"encoder", "decoder"},
+    "reconstruction_with_heads": {"encoder", "decoder", "cluster_heads"},
+    "label_discriminator": {"label_discriminator"},
+    "label_generator": {"encoder"},
+    "classification": {"encoder"},
 }
+AAE = {"encoder", "decoder", "discriminator"}
 SUBSETS = {
     "autoencoder": {"encoder", "decoder"},
-    "aae": {"encoder", "decoder", "discriminator"},
-    "aae-joint": {"encoder", "decoder", "discriminator"},
+    "aae": AAE,
+    "aae-joint": AAE,
+    "supervised": AAE,
+    "label-prior": AAE,
+    "semi-supervised": AAE | {"label_discriminator"},
+    "clustering": AAE | {"label_discriminator"},
+    "dim-reduction": AAE | {"label_discriminator", "cluster_heads"},
 }
 EVERY_PHASE = [(model, phase.name) for model in VARIANTS for phase in VARIANTS[model]]
 
@@ -73,8 +84,8 @@ def assert_holds_moments_of(name, state):
     sizes = [leaf.size for leaf in jax.tree.leaves(state.optimizer_states[name])]
     arrays = [size for size in sizes if size > 1]
     counters = len(sizes) - len(arrays)
-    # The discriminator's last bias is a single number, and no counter.
-    singles = 2 if "discriminator" in MOVES[name] else 0
+    # A discriminator's last bias is a single number, and no counter.
+    singles = 2 * len(MOVES[name] & {"discriminator", "label_discriminator"})
     assert sum(arrays) + singles == 2 * moved
     assert counters - singles <= 2
 

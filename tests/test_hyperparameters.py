@@ -6,10 +6,10 @@ import jax
 import pytest
 
 from aae_jax.config import Config
-from aae_jax.phases import VARIANTS
 from aae_jax.priors import make_prior
 from aae_jax.recipes import UNREAD
 from aae_jax.training import init, make_step
+from aae_jax.variants import VARIANTS
 
 pytestmark = pytest.mark.usefixtures("without_coverage")
 
@@ -17,9 +17,19 @@ SHAPE = (8, 8, 1)
 
 
 @pytest.mark.parametrize("model", VARIANTS)
-def test_what_is_said_to_do_nothing_in_a_variant_does_nothing(model, tiny_batch):
+def test_what_is_said_to_do_nothing_in_a_variant_does_nothing(
+    model, tiny_config_of, tiny_batch
+):
     """A training is another program when a hyper-parameter changes, or it is unread."""
-    base = Config(model=model, hidden=(4,), batch_size=20, steps=60)
+    config = tiny_config_of(model)
+    base = Config(
+        model=model,
+        prior=config.prior,
+        n_classes=4,
+        hidden=(4,),
+        batch_size=20,
+        steps=60,
+    )
 
     def program(**changed):
         config = replace(base, **changed)

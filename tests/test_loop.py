@@ -9,13 +9,10 @@ import numpy as np
 import pytest
 from states import assert_same_bits
 
-from aae_jax.loop import NEVER, data_order, init_loop, make_loop, take
-from aae_jax.phases import (
-    RECONSTRUCTION,
-    Batch,
-    Phase,
-)
+from aae_jax.loop import NEVER, TrainingData, data_order, init_loop, make_loop, take
+from aae_jax.phases import Phase
 from aae_jax.training import make_step
+from aae_jax.variants import RECONSTRUCTION
 
 pytestmark = pytest.mark.usefixtures("without_coverage")
 
@@ -26,7 +23,7 @@ N_IMAGES, STEPS_PER_EPOCH = 110, 5
 
 @pytest.fixture(scope="module")
 def data(tiny_dataset):
-    return Batch(jnp.asarray(tiny_dataset.x_train[:N_IMAGES]))
+    return TrainingData(jnp.asarray(tiny_dataset.x_train[:N_IMAGES]))
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +146,7 @@ def watching_phase():
 def test_the_loop_takes_each_epoch_s_images_once_in_a_new_order(tiny_config, data):
     phases = (watching_phase(),)
     config = replace(tiny_config, schedule="constant")
-    labelled = Batch(data.x, jnp.arange(N_IMAGES))
+    labelled = TrainingData(data.x, jnp.arange(N_IMAGES))
     key = jax.random.key(0)
     step = make_step(config, phases=phases)
     carry = init_loop(config, key, step=step, image_shape=SHAPE, phases=phases)
@@ -178,7 +175,8 @@ def test_a_step_is_traced_once_for_its_sums_and_the_loop(tiny_config, data):
     phases = (Phase("counted", loss, ("encoder", "decoder"), "generator"),)
     step, key = make_step(tiny_config, phases=phases), jax.random.key(0)
     carry = init_loop(tiny_config, key, step=step, image_shape=SHAPE, phases=phases)
-    labelled = Batch(data.x, jnp.zeros(N_IMAGES, jnp.int32))
+    y = jnp.zeros(N_IMAGES, jnp.int32)
+    labelled = TrainingData(data.x, y, jnp.arange(5))
     make_loop(tiny_config, step)(carry, labelled, np.int32(2))
     assert traced == [(20, *SHAPE)]
 
@@ -199,18 +197,18 @@ def test_data_order_is_a_permutation_of_key_and_epoch():
 
 
 def test_take_scales_bytes_to_the_unit_interval():
-    data = Batch(
+    data = TrainingData(
         jnp.array([0, 51, 255], jnp.uint8).reshape(3, 1, 1, 1), jnp.array([4, -1, 6])
     )
     batch = take(data, jnp.array([2, 1]))
     assert batch.x.dtype == jnp.float32
     np.testing.assert_allclose(batch.x.ravel(), [1.0, 0.2])
     np.testing.assert_array_equal(batch.y, [6, -1])
-    assert take(Batch(data.x), jnp.array([0])).y is None
+    assert take(TrainingData(data.x), jnp.array([0])).y is None
 
 
 def length_loss(params, batch, key, model):
-    z = model.networks.encode(params, batch.x)
+    z = model.networks.encode(params, batch.x).z
     return (z * z).mean(), {}
 
 
@@ -228,7 +226,7 @@ def test_first_bad_names_the_phase_and_the_step(tiny_config, data):
     )
     key, bad = jax.random.key(0), 2
     row = data_order(key, jnp.int32(0), n_images=N_IMAGES)[20 * bad + 7]
-    white = Batch(data.x.at[row].set(255))
+    white = TrainingData(data.x.at[row].set(255))
     step = make_step(tiny_config, phases=phases)
     loop = make_loop(tiny_config, step)
     carry = init_loop(tiny_config, key, step=step, image_shape=SHAPE, phases=phases)

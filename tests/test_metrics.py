@@ -225,10 +225,9 @@ def test_knn_accuracy_needs_enough_labels():
     assert knn_accuracy(z, y) == 1
 
 
-def measured(tiny_config, tiny_state, dataset, model, labels=True):
-    config = replace(tiny_config, model=model)
+def measured(tiny_config_of, tiny_state, dataset, model, labels=True):
     measure = make_measure(
-        make_model(config, image_shape=(8, 8, 1)),
+        make_model(tiny_config_of(model), image_shape=(8, 8, 1)),
         dataset.x_test,
         dataset.y_test if labels else None,
     )
@@ -236,13 +235,13 @@ def measured(tiny_config, tiny_state, dataset, model, labels=True):
 
 
 def test_measure_tells_all_about_an_adversarial_model(
-    tiny_config, tiny_state, tiny_dataset
+    tiny_config, tiny_config_of, tiny_state, tiny_dataset
 ):
-    result, z = measured(tiny_config, tiny_state, tiny_dataset, "aae")
+    result, z = measured(tiny_config_of, tiny_state, tiny_dataset, "aae")
     model = make_model(tiny_config, image_shape=(8, 8, 1))
     params = tiny_state("aae").params
     x = jnp.asarray(tiny_dataset.x_test, "float32") / 255
-    codes = model.networks.encode(params, x)
+    codes = model.networks.encode(params, x).z
     np.testing.assert_allclose(z, codes, rtol=1e-4, atol=1e-5)
     assert z.dtype == np.float64
     error = float(((x - model.networks.decode(params, codes)) ** 2).mean())
@@ -250,20 +249,39 @@ def test_measure_tells_all_about_an_adversarial_model(
     reference = make_reference(model.prior, 100)
     assert result["latent"] == latent_match(z, reference)
     assert result["knn_accuracy"] == knn_accuracy(z, tiny_dataset.y_test)
-    real = model.networks.discriminate(
-        params, jnp.asarray(reference.gap_draws[0], "float32")
-    )
+    z_prior = PRIOR.sample(jax.random.key(metrics._METRIC_SEED + 2), 100)
+    real = model.networks.discriminate(params, z_prior)
     fake = model.networks.discriminate(params, codes)
     rightly = (int((real > 0).sum()) + int((fake <= 0).sum())) / 200
     assert result["discriminator_accuracy"] == pytest.approx(rightly)
 
 
-def test_measure_leaves_out_what_there_is_not(tiny_config, tiny_state, tiny_dataset):
+def test_measure_leaves_out_what_there_is_not(tiny_config_of, tiny_state, tiny_dataset):
     result, _ = measured(
-        tiny_config, tiny_state, tiny_dataset, "autoencoder", labels=False
+        tiny_config_of, tiny_state, tiny_dataset, "autoencoder", labels=False
     )
     assert set(result) == {"reconstruction_mse", "latent"}
     assert result["latent"]["rescaled"]
+
+
+def test_measure_tells_how_well_categories_are_inferred(
+    tiny_config_of, tiny_state, tiny_dataset
+):
+    classes = {"error"}
+    clusters = {"cluster_error", "cluster_error_majority", "clusters_used"}
+    for model, has in (
+        ("aae", set()),
+        ("supervised", set()),
+        ("semi-supervised", classes),
+        ("dim-reduction", classes),
+        ("clustering", clusters),
+    ):
+        result, _ = measured(tiny_config_of, tiny_state, tiny_dataset, model)
+        assert (classes | clusters) & set(result) == has
+        result, _ = measured(
+            tiny_config_of, tiny_state, tiny_dataset, model, labels=False
+        )
+        assert not (classes | clusters) & set(result)
 
 
 def test_measure_is_compiled_once(tiny_config, tiny_state, tiny_dataset):
@@ -271,9 +289,9 @@ def test_measure_is_compiled_once(tiny_config, tiny_state, tiny_dataset):
 
     @dataclass(frozen=True)
     class Counting(Networks):
-        def encode(self, params, x):
+        def encode(self, params, x, key=None):
             traced.append(x.shape)
-            return super().encode(params, x)
+            return super().encode(params, x, key)
 
     model = make_model(tiny_config, image_shape=(8, 8, 1))
     counting = Counting(**vars(model.networks))

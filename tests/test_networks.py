@@ -53,7 +53,7 @@ def test_shapes_follow_the_config(hidden, image_shape, z_dim):
 
     def everything():
         params = networks.init(KEY, SUBSETS)
-        z = networks.encode(params, jnp.zeros((6, *image_shape)))
+        z = networks.encode(params, jnp.zeros((6, *image_shape))).z
         return z, networks.decode(params, z), networks.discriminate(params, z)
 
     z, x_hat, logits = jax.eval_shape(everything)
@@ -145,11 +145,11 @@ def test_layers_are_affine_with_relu_between_and_none_at_the_end(
     for layer in layers[:-1]:
         x = np.maximum(x @ layer["kernel"] + layer["bias"], 0)
     expected = x @ layers[-1]["kernel"] + layers[-1]["bias"]
-    z = networks.encode(params, tiny_batch.x)
+    z = networks.encode(params, tiny_batch.x).z
     np.testing.assert_allclose(z, expected, rtol=1e-4, atol=1e-5)
     last = {name: -leaf for name, leaf in params["encoder"]["Dense_2"].items()}
     mirrored = {"encoder": params["encoder"] | {"Dense_2": last}}
-    np.testing.assert_array_equal(networks.encode(mirrored, tiny_batch.x), -z)
+    np.testing.assert_array_equal(networks.encode(mirrored, tiny_batch.x).z, -z)
 
 
 def test_decoded_images_lie_between_0_and_1(tiny_config, tiny_state):
@@ -183,7 +183,7 @@ def test_the_discriminator_sees_standardized_codes(name, tiny_config, tiny_state
 
 def test_each_network_reads_its_own_subset_only(tiny_config, tiny_state, tiny_batch):
     networks, params = networks_of(tiny_config), tiny_state("aae").params
-    z = networks.encode({"encoder": params["encoder"]}, tiny_batch.x)
+    z = networks.encode({"encoder": params["encoder"]}, tiny_batch.x).z
     assert networks.decode({"decoder": params["decoder"]}, z).shape == (20, 8, 8, 1)
     only = {"discriminator": params["discriminator"]}
     assert networks.discriminate(only, z).shape == (20,)

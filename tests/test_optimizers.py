@@ -9,7 +9,7 @@ import pytest
 from aae_jax.config import Config
 from aae_jax.errors import UserError
 from aae_jax.optimizers import make_optimizer
-from aae_jax.phases import DISCRIMINATOR, GENERATOR, JOINT, RECONSTRUCTION
+from aae_jax.variants import DISCRIMINATOR, GENERATOR, JOINT, RECONSTRUCTION
 
 CONFIG = Config(
     schedule="constant",

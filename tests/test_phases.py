@@ -10,19 +10,10 @@ import pytest
 from aae_jax import losses
 from aae_jax.errors import UserError
 from aae_jax.networks import Networks
-from aae_jax.phases import (
-    DISCRIMINATOR,
-    GENERATOR,
-    JOINT,
-    RECONSTRUCTION,
-    VARIANTS,
-    Batch,
-    find_phase,
-    make_model,
-    subsets_of,
-)
+from aae_jax.phases import Batch, find_phase, make_model, subsets_of
 from aae_jax.priors import normal
 from aae_jax.recipes import MODELS
+from aae_jax.variants import DISCRIMINATOR, GENERATOR, JOINT, RECONSTRUCTION, VARIANTS
 
 pytestmark = pytest.mark.usefixtures("compiled_in_haste")
 
@@ -78,7 +69,7 @@ def test_reconstruction_compares_the_image_with_what_comes_back(
 ):
     loss, terms, model = evaluate(RECONSTRUCTION, input_noise=0.0)
     params = tiny_state("aae").params
-    x_hat = model.networks.decode(params, model.networks.encode(params, tiny_batch.x))
+    x_hat = model.networks.decode(params, model.networks.encode(params, tiny_batch.x).z)
     assert loss == pytest.approx(float(((x_hat - tiny_batch.x) ** 2).mean()), rel=1e-6)
     assert terms == {"reconstruction": loss}
 
@@ -89,7 +80,7 @@ def test_noise_is_added_to_what_goes_in_not_to_what_should_come_out(
     loss, _, model = evaluate(RECONSTRUCTION, input_noise=0.3, schedule="constant")
     params = tiny_state("aae").params
     noisy = tiny_batch.x + 0.3 * jax.random.normal(KEY, tiny_batch.x.shape)
-    x_hat = model.networks.decode(params, model.networks.encode(params, noisy))
+    x_hat = model.networks.decode(params, model.networks.encode(params, noisy).z)
     assert loss == pytest.approx(float(((x_hat - tiny_batch.x) ** 2).mean()), rel=1e-6)
     assert loss != evaluate(RECONSTRUCTION, input_noise=0.0)[0]
 
@@ -103,7 +94,7 @@ def test_discriminator_phase_compares_codes_with_samples_of_the_prior(
     model = make_model(config, image_shape=(8, 8, 1), prior=prior)
     params = tiny_state("aae").params
     loss, terms = DISCRIMINATOR.loss(params, tiny_batch, KEY, model)
-    z = model.networks.encode(params, tiny_batch.x)
+    z = model.networks.encode(params, tiny_batch.x).z
     real = model.networks.discriminate(params, samples)
     fake = model.networks.discriminate(params, z)
     assert loss == losses.discriminator_loss(real, fake)
@@ -155,7 +146,7 @@ def test_generator_phase_asks_codes_to_pass_for_samples(
 ):
     loss, terms, model = evaluate(GENERATOR)
     params = tiny_state("aae").params
-    z = model.networks.encode(params, tiny_batch.x)
+    z = model.networks.encode(params, tiny_batch.x).z
     assert loss == losses.generator_loss(model.networks.discriminate(params, z))
     assert terms == {"generator": loss}
 
@@ -225,7 +216,7 @@ def test_instance_noise_is_the_same_on_codes_and_samples(
     assert real.std(axis=0) == pytest.approx([scale * 1.25**0.5] * 2, rel=0.05)
     assert fake.std(axis=0) == pytest.approx([scale * 0.5] * 2, rel=0.05)
     assert again.std(axis=0) == pytest.approx([scale * 0.5] * 2, rel=0.05)
-    z = model.networks.encode(params, same.x)
+    z = model.networks.encode(params, same.x).z
     assert (fake - z).mean(axis=0) == pytest.approx([0, 0], abs=0.05 * scale)
     assert abs(np.corrcoef(fake[:, 0], real[:, 0])[0, 1]) < 0.1
 

@@ -12,9 +12,9 @@ import scipy.stats
 from aae_jax import priors
 from aae_jax.config import PRIORS, Config
 from aae_jax.errors import UserError
-from aae_jax.phases import DISCRIMINATOR
 from aae_jax.priors import Prior, make_prior
 from aae_jax.training import make_step
+from aae_jax.variants import DISCRIMINATOR
 
 pytestmark = pytest.mark.usefixtures("compiled_in_haste")
 

@@ -10,13 +10,16 @@ import pytest
 from scripts import DEADLINE, STEPS, TINY, listing, wait_until
 
 from aae_jax.checkpoint import checkpoint_steps
+from aae_jax.config import Config
 from aae_jax.data import load_dataset
-from aae_jax.options import PICTURE_NAMES
+from aae_jax.options import pictures_of
 from aae_jax.run import Run
 from aae_jax.run_folder import RunFolder
 from aae_jax.run_lock import run_lock
 
 pytest_plugins = ["script_fixtures"]
+
+PICTURES = pictures_of(Config())
 
 
 def test_the_result_goes_to_stdout_and_progress_to_stderr(finished):
@@ -66,7 +69,7 @@ def test_the_run_folder_holds_what_is_promised(finished):
         "figures",
     }
     pictures = {path.name for path in folder.figures.iterdir()}
-    assert pictures == {f"{name}.png" for name in PICTURE_NAMES}
+    assert pictures == {f"{name}.png" for name in PICTURES}
     for path in folder.figures.iterdir():
         assert path.read_bytes().startswith(b"\x89PNG")
     assert checkpoint_steps(folder.checkpoints)[0] == 906

@@ -9,14 +9,9 @@ import pytest
 from states import assert_same_bits
 
 from aae_jax.errors import UserError
-from aae_jax.phases import (
-    GENERATOR,
-    JOINT,
-    RECONSTRUCTION,
-    VARIANTS,
-    Phase,
-)
+from aae_jax.phases import Phase
 from aae_jax.training import TrainState, init, make_step, make_update
+from aae_jax.variants import GENERATOR, JOINT, RECONSTRUCTION, VARIANTS
 
 pytestmark = pytest.mark.usefixtures("compiled_in_haste", "without_coverage")
 
@@ -36,10 +31,10 @@ def test_first_state(model, tiny_state):
 
 @pytest.mark.parametrize("model", VARIANTS)
 def test_step_is_the_updates_in_order(
-    model, tiny_config, tiny_state, tiny_update, tiny_batch
+    model, tiny_config_of, tiny_state, tiny_update, tiny_batch
 ):
     """Each phase sees the parameters as the one before left them, on the same batch."""
-    step = make_step(replace(tiny_config, model=model))
+    step = make_step(tiny_config_of(model))
     state = tiny_state(model)
     after, info = step(state, tiny_batch)
     losses, norms = {}, {}
@@ -147,7 +142,7 @@ def test_two_terms_of_one_name_are_refused(tiny_config, tiny_batch):
 
 
 def length_loss(params, batch, key, model):
-    z = model.networks.encode(params, batch.x)
+    z = model.networks.encode(params, batch.x).z
     length = (z * z).mean()
     return length, {"length": length}
 

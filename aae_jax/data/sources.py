@@ -116,8 +116,13 @@ def load_images(
     return np.concatenate([x, x_test]), labels
 
 
-def load_codes(path: PathLike, *, memory_limit: float | None = None) -> np.ndarray:
-    """The array `z` of an .npz file, float32.
+def load_codes(
+    path: PathLike, *, memory_limit: float | None = None
+) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file that a decoder reads.
+
+    Returns:
+      `z`, codes, float32; and `y`, their classes, as it is, where the file has it.
 
     Raises:
       UserError: not such a file, no `z` in it, or not an array of finite numbers.
@@ -125,12 +130,13 @@ def load_codes(path: PathLike, *, memory_limit: float | None = None) -> np.ndarr
     limit = limit_in_bytes(memory_limit) or default_memory_limit()
     hint = "save it with numpy.savez(file, z=codes)"
     where = Path(path).expanduser()
-    z = read_members(where, ("z",), hint=hint, memory_limit=limit)["z"]
+    arrays = read_members(where, ("z", "y"), hint=hint, memory_limit=limit)
+    z = arrays["z"]
     with np.errstate(over="ignore"):  # too large a number becomes infinite
         codes = z.astype(np.float32) if z.dtype.kind in "iuf" else None
     if codes is None or not np.isfinite(codes).all():
         raise UserError(f"z of {where} must hold finite numbers of 32 bits; {hint}")
-    return codes
+    return arrays | {"z": codes}
 
 
 def resolve(name: PathLike, *, data_dir: PathLike | None = None) -> str:

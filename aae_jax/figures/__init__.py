@@ -10,6 +10,7 @@ from aae_jax.figures.images import (
     grid_figure,
     reconstructions_figure,
     samples_figure,
+    table_figure,
     take_turns,
 )
 from aae_jax.figures.latent import latent_figure
@@ -23,5 +24,6 @@ __all__ = [
     "reconstructions_figure",
     "samples_figure",
     "save",
+    "table_figure",
     "take_turns",
 ]

@@ -62,6 +62,28 @@ _PANELS = (
         "1 = a perfect match",
         logarithmic=True,
     ),
+    _Panel(
+        "Label discriminator",
+        "loss, nats",
+        {"training": ("losses", "label_discriminator")},
+        DISCRIMINATOR_EQUILIBRIUM,
+        "2 ln 2 = 1.386",
+    ),
+    _Panel(
+        "Label generator",
+        "loss, nats",
+        {"training": ("losses", "label_generator")},
+        GENERATOR_EQUILIBRIUM,
+        "ln 2 = 0.693",
+    ),
+    _Panel(
+        "Classification of labelled images",
+        "loss, nats",
+        {"training": ("losses", "classification")},
+        logarithmic=True,
+    ),
+    _Panel("Classes", "error", {"held out": ("validation", "error")}, logarithmic=True),
+    _Panel("Clusters", "error", {"held out": ("validation", "cluster_error")}),
 )
 _GOOD_NEWS = (
     " Dashed: where the discriminator cannot tell codes from prior samples. A "

@@ -1,6 +1,7 @@
 """Mosaics: the grid of decoded codes, reconstructions, decoded prior samples."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -8,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from aae_jax.figures.page import WIDTH, page, style
+from aae_jax.figures.page import WIDTH, page, shortened, style
 
 _PAIR_COLUMNS = 10
 _FRAME = 1.0  # inches of a page's width that ticks and labels take
 _TALLEST = 7.4
+_NAME_LETTERS = 8
 
 
 def grid_figure(
@@ -101,6 +103,39 @@ def reconstructions_figure(
     _show(axes, picture[None, None])
     axes.set(xticks=[], yticks=[])
     style(axes, frame=False)
+    return figure
+
+
+def table_figure(
+    images: Float[np.ndarray, "rows columns height width channels"],
+    *,
+    heading: str,
+    caption: str,
+    title: str,
+    row_names: Sequence[str] = (),
+    column_names: Sequence[str] = (),
+) -> Figure:
+    """Images in rows and columns that mean something.
+
+    Args:
+      images: `[rows, columns, height, width, channels]` in [0, 1], 1 or 3 channels.
+      heading: what the picture shows.
+      caption: what a row and a column are.
+      title: the run's name.
+      row_names, column_names: beside each row and above each column, where given.
+    """
+    figure, axes = _mosaic_page(heading, title, caption, images)
+    _show(axes, images)
+    height, width = images.shape[2:4]
+    axes.xaxis.tick_top()
+    names = [shortened(name, _NAME_LETTERS) for name in column_names]
+    axes.set_xticks(width * (np.arange(len(names)) + 0.5) - 0.5, names)
+    names = [shortened(name, _NAME_LETTERS) for name in row_names]
+    axes.set_yticks(height * (np.arange(len(names)) + 0.5) - 0.5, names)
+    style(axes, frame=False)
+    axes.tick_params(length=0)
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set_parse_math(False)
     return figure
 
 

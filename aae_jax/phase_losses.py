@@ -1,0 +1,180 @@
+"""The losses that phases are made of: `loss(params, batch, key, model)`.
+
+Each returns the scalar that is differentiated, and the named terms that are logged.
+"""
+
+import jax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from aae_jax import losses
+from aae_jax.networks import Code, Params
+from aae_jax.phases import Batch, Model, Terms
+
+
+def reconstruction_phase_loss(
+    params: Params, batch: Batch, key: PRNGKeyArray, model: Model
+) -> tuple[Array, Terms]:
+    """Mean squared error of the images after a way through the code."""
+    x = _with_input_noise(key, batch.x, model)
+    code = model.networks.encode(params, x, _encoder_key(key))
+    x_hat = model.networks.decode_code(params, code, batch.y)
+    loss = losses.reconstruction_loss(batch.x, x_hat)
+    return loss, {"reconstruction": loss}
+
+
+def reconstruction_with_heads_phase_loss(
+    params: Params, batch: Batch, key: PRNGKeyArray, model: Model
+) -> tuple[Array, Terms]:
+    """The same, plus the cost of cluster heads that are too near each other."""
+    loss, terms = reconstruction_phase_loss(params, batch, key, model)
+    heads = params["cluster_heads"]["kernel"]
+    apart = model.config.hyperparameters.head_distance
+    crowding = losses.cluster_head_loss(heads, apart * float(model.prior.std.mean()))
+    return loss + crowding, terms | {"cluster_heads": crowding}
+
+
+def discriminator_phase_loss(
+    params: Params, batch: Batch, key: PRNGKeyArray, model: Model
+) -> tuple[Array, Terms]:
+    """Cross-entropy of prior samples against codes, plus half the gradient penalty.
+
+    Where the discriminator sees labels, the label of an image chooses the part of the
+    prior that its sample comes from. The penalty is taken at the samples and at the
+    codes, with their instance noise, and both are added.
+    """
+    sample_key, real_key, fake_key = jax.random.split(key, 3)
+    seen = _seen_labels(batch, model)
+    # Codes are data here: the discriminator must not pull the encoder its way.
+    z = jax.lax.stop_gradient(_encode(params, batch, key, model).z)
+    z = _with_instance_noise(fake_key, z, model)
+    z_prior = model.prior.sample(sample_key, len(z), *seen)
+    z_prior = _with_instance_noise(real_key, z_prior, model)
+
+    def discriminate(points: Array) -> Array:
+        return model.networks.discriminate(params, points, *seen)
+
+    loss = losses.discriminator_loss(discriminate(z_prior), discriminate(z))
+    terms = {"discriminator": loss}
+    if weight := model.config.hyperparameters.gradient_penalty:
+        # Slopes a unit of what the discriminator sees: one weight fits every prior.
+        unit = model.networks.scale
+        loss = loss + weight / 2 * sum(
+            losses.gradient_penalty(lambda seen: discriminate(seen * unit), at / unit)
+            for at in (z_prior, z)
+        )
+    return loss, terms
+
+
+def generator_phase_loss(
+    params: Params, batch: Batch, key: PRNGKeyArray, model: Model
+) -> tuple[Array, Terms]:
+    """Cross-entropy of codes that should pass for prior samples."""
+    z = _encode(params, batch, key, model).z
+    z = _with_instance_noise(key, z, model)
+    logits = model.networks.discriminate(params, z, *_seen_labels(batch, model))
+    loss = losses.generator_loss(logits)
+    return loss, {"generator": loss}
+
+
+def joint_phase_loss(
+    params: Params, batch: Batch, key: PRNGKeyArray, model: Model
+) -> tuple[Array, Terms]:
+    """Weighted reconstruction error plus generator loss.
+
+    The sum fixes their balance. As separate phases each Adam normalizes its own
+    gradient, and the balance is left to the learning rates.
+    """
+    hyper = model.config.hyperparameters
+    weight = model.scheduled(
+        hyper.reconstruction_weight, final=hyper.reconstruction_weight_final
+    )
+    error_key, fooling_key = jax.random.split(key)
+    error, error_term = reconstruction_phase_loss(params, batch, error_key, model)
+    fooling, fooling_term = generator_phase_loss(params, batch, fooling_key, model)
+    return weight * error + fooling, error_term | fooling_term
+
+
+def label_discriminator_phase_loss(
+    params: Params, batch: Batch, key: PRNGKeyArray, model: Model
+) -> tuple[Array, Terms]:
+    """Cross-entropy of categories drawn at random against those inferred.
+
+    Source: Makhzani et al. 2015, section 5: q(y) is matched to Cat(y).
+    """
+    y = jax.lax.stop_gradient(_encode(params, batch, key, model).y)
+    n_categories = model.networks.n_categories
+    drawn = jax.random.randint(key, (len(y),), 0, n_categories)
+    y_prior = jax.nn.one_hot(drawn, n_categories)
+    loss = losses.discriminator_loss(
+        model.networks.discriminate_category(params, y_prior),
+        model.networks.discriminate_category(params, y),
+    )
+    return loss, {"label_discriminator": loss}
+
+
+def label_generator_phase_loss(
+    params: Params, batch: Batch, key: PRNGKeyArray, model: Model
+) -> tuple[Array, Terms]:
+    """Cross-entropy of inferred categories that should pass for drawn ones."""
+    y = _encode(params, batch, key, model).y
+    loss = losses.generator_loss(model.networks.discriminate_category(params, y))
+    return loss, {"label_generator": loss}
+
+
+def classification_phase_loss(
+    params: Params, batch: Batch, key: PRNGKeyArray, model: Model
+) -> tuple[Array, Terms]:
+    """Cross-entropy of the categories inferred from labelled images.
+
+    Source: Makhzani et al. 2015, section 5, the semi-supervised classification phase.
+    """
+    assert batch.x_labelled is not None
+    assert batch.y_labelled is not None
+    x = _with_input_noise(key, batch.x_labelled, model)
+    code = model.networks.encode(params, x, _encoder_key(key))
+    assert code.y_logits is not None
+    loss = losses.classification_loss(code.y_logits, batch.y_labelled)
+    return loss, {"classification": loss}
+
+
+def _encode(params: Params, batch: Batch, key: PRNGKeyArray, model: Model) -> Code:
+    """Codes of the batch as the adversaries see them, without noise on the images."""
+    return model.networks.encode(params, batch.x, _encoder_key(key))
+
+
+def _encoder_key(key: PRNGKeyArray) -> PRNGKeyArray:
+    """For what is random in the encoder; apart from all that a phase draws itself."""
+    return jax.random.fold_in(key, 1)
+
+
+def _seen_labels(batch: Batch, model: Model) -> tuple[Int[Array, " batch"], ...]:
+    """The labels where the discriminator sees them, else nothing."""
+    if not model.networks.wiring.discriminates_y:
+        return ()
+    assert batch.y is not None
+    return (batch.y,)
+
+
+def _with_input_noise(
+    key: PRNGKeyArray, x: Float[Array, "batch height width channels"], model: Model
+) -> Float[Array, "batch height width channels"]:
+    """Images as the encoder is shown them; the noise dies out with the rates."""
+    if noise := model.config.hyperparameters.input_noise:
+        return x + model.scheduled(noise) * jax.random.normal(key, x.shape)
+    return x
+
+
+def _with_instance_noise(
+    key: PRNGKeyArray, z: Float[Array, "batch z_dim"], model: Model
+) -> Float[Array, "batch z_dim"]:
+    """Codes or samples as the discriminator is shown them, in training.
+
+    Source: instance noise, Sonderby et al. 2017, "Amortised MAP inference for image
+    super-resolution", section 3.2.
+    """
+    hyper = model.config.hyperparameters
+    if not hyper.instance_noise:
+        return z
+    noise = model.scheduled(hyper.instance_noise, final=hyper.instance_noise_final)
+    deviation = noise * model.prior.std[None]
+    return z + deviation * jax.random.normal(key, z.shape)
