@@ -54,6 +54,8 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "gradient_penalty": (0, 1e3),
     "input_noise": (0, 10),
     "head_distance": (0, 100),
+    "consistency_weight": (0, 1e6),
+    "consistency_radius": (0, 1e3),
 }
 _REQUIRED = ("z_dim", "batch_size", "seed", "prior_shape")
 _WHOLE = (
@@ -132,6 +134,8 @@ class Config:
     """First weights: normal (deviation 0.01), lecun (variance 1 / fan-in), or spread
     (lecun, and biases that spread the kinks of networks which read codes over the
     prior)."""
+    batch_norm: bool | None = None
+    """Whether the encoder normalizes its units over each batch."""
     schedule: str | None = None
     """Rates, weights and noise: constant, or cosine down to the final shares."""
     reconstruction_rate: float | None = None
@@ -183,6 +187,11 @@ class Config:
     head_distance: float | None = None
     """Distance, in units of the prior's deviation, under which two cluster heads cost
     something."""
+    consistency_weight: float | None = None
+    """Weight, beside the label generator loss, of the change of an image's category
+    under the worst small change of the image."""
+    consistency_radius: float | None = None
+    """Euclidean length of that change of the image, pixels from 0 to 1."""
     standardize_codes: bool | None = None
     """Whether the discriminator sees (code - prior mean) / prior deviation."""
 
@@ -222,8 +231,9 @@ class Config:
             check_sizes("image_size", self.image_size, 1024, "--image-size 28 28", n=2)
         if not isinstance(self.dataset, str) or not self.dataset:
             raise UserError(f"dataset={self.dataset!r} is no name; give such as mnist")
-        if (choice := self.standardize_codes) not in (None, True, False):
-            raise UserError(f"standardize_codes={choice!r} is neither True nor False")
+        for name in ("standardize_codes", "batch_norm"):
+            if (choice := getattr(self, name)) not in (None, True, False):
+                raise UserError(f"{name}={choice!r} is neither True nor False")
 
     def _check_labels(self) -> None:
         if self.labels == "all":

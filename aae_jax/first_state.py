@@ -55,7 +55,11 @@ def first_state(
         )
     carry = begin(jax.random.key(record.config.seed))
     if weights is not None:
-        state = dataclasses.replace(carry.state, params=weights)
+        state = dataclasses.replace(
+            carry.state,
+            params={name: weights[name] for name in carry.state.params},
+            statistics={name: weights[name] for name in carry.state.statistics},
+        )
         carry = dataclasses.replace(carry, state=state)
         # Saved at once: whoever resumes this run need not have the other one.
         save(plan, carry, step=0, seconds=0.0)
@@ -86,7 +90,7 @@ def weights_of(
         phases=phases if record.phases is not None else None,
         say=say,
     )
-    for subset, ours in like.state.params.items():
+    for subset, ours in like.state.weights.items():
         theirs = run.params.get(subset)
         if jax.tree.map(jnp.shape, theirs) != jax.tree.map(jnp.shape, ours):
             raise UserError(
@@ -94,7 +98,7 @@ def weights_of(
                 f"{_kernels(theirs)} there, {_kernels(ours)} here; start from a run "
                 "with the same model, z_dim, hidden and image size"
             )
-    return {subset: run.params[subset] for subset in like.state.params}
+    return {subset: run.params[subset] for subset in like.state.weights}
 
 
 def _kernels(params: Params | None) -> str:

@@ -113,7 +113,7 @@ def fit(
             )
         if stop.number is not None:
             raise _stopped(plan, int(carry.state.step), stop.number)
-        run = Run(folder, record, model, carry.state.params, plan.total_steps)
+        run = Run(folder, record, model, carry.state.weights, plan.total_steps)
         if not folder.metrics_file.exists():
             _finish(run, plan, dataset, seconds, options=options, say=say)
     return run

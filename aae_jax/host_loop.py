@@ -116,13 +116,13 @@ def run_loop(
             if step == _epoch_end(plan, before):
                 line = log_line(plan, sums, step=step, clock=clock)
                 try:
-                    line["validation"], z = measure(carry.state.params)
+                    line["validation"], z = measure(carry.state.weights)
                 except FloatingPointError:
                     what = "the codes or errors of held-out images"
                     _refuse(plan, what, steps=(before, step))
                 plan.folder.append_log(line)
                 reporter.epoch(line)
-                board.epoch(line, carry.state.params, z)
+                board.epoch(line, carry.state.weights, z)
                 clock.new_epoch()
                 carry = clear_sums(carry)
             try:

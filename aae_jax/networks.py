@@ -31,6 +31,9 @@ SUBSETS = (
 )
 """Names of the subsets of the parameters; a variant has some of them."""
 
+STATISTICS = "encoder_statistics"
+"""Where batch normalization finds statistics beside the parameters."""
+
 Params = dict[str, Any]
 """`{"encoder": ..., "decoder": ..., "discriminator": ...}`"""
 
@@ -64,18 +67,27 @@ def _initializer(name: str) -> nn.initializers.Initializer:
 
 
 class MLP(nn.Module):
-    """Dense layers with ReLU between them, none after the last."""
+    """Dense layers with ReLU between them, none after the last.
+
+    With batch normalization before each ReLU, by the statistics of the batch
+    (`of_batch`) or by those that are given.
+    """
 
     hidden: tuple[int, ...]
     features: int
     initializer: str
+    batch_norm: bool = False
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch inputs"]
+        self, x: Float[Array, "batch inputs"], *, of_batch: bool = False
     ) -> Float[Array, "batch outputs"]:
         for width in self.hidden:
-            x = nn.relu(nn.Dense(width, kernel_init=_initializer(self.initializer))(x))
+            x = nn.Dense(width, kernel_init=_initializer(self.initializer))(x)
+            if self.batch_norm:
+                # No memory of its own: `Networks.statistics` is what is averaged.
+                x = nn.BatchNorm(use_running_average=not of_batch, momentum=0.0)(x)
+            x = nn.relu(x)
         return nn.Dense(self.features, kernel_init=_initializer(self.initializer))(x)
 
 
@@ -83,7 +95,10 @@ class MLP(nn.Module):
 class Networks:
     """The networks of a config as pure functions of `params`; see `make_networks`.
 
-    Each method reads its own subsets of `params` and no other.
+    Each method reads its own subsets of `params` and no other. A network with batch
+    normalization takes the statistics from `params` if they are there, under
+    `STATISTICS`, and else from the batch itself: training gives params alone,
+    evaluation `TrainState.weights`.
 
     Attributes:
       modules: the network of each subset.
@@ -128,6 +143,19 @@ class Networks:
                 first["bias"] = -(kernel * points.T).sum(axis=0)
         return params
 
+    def statistics(
+        self, params: Params, x: Float[Array, "batch height width channels"]
+    ) -> Params:
+        """Mean and variance of the encoder's units over images, by layer.
+
+        `{STATISTICS: ...}`, or `{}` without batch normalization.
+        """
+        if not self._has_batch_norm("encoder"):
+            return {}
+        inputs = self._encoder_inputs(x, None)
+        _, seen = self._apply_to_batch("encoder", params, inputs)
+        return {STATISTICS: seen["batch_stats"]}
+
     def encode(
         self,
         params: Params,
@@ -139,10 +167,7 @@ class Networks:
         Without a key those at the centre of q(z|x), which are the same each time.
         """
         keys = (None, None) if key is None else jax.random.split(key)
-        x = x.reshape(x.shape[0], -1)
-        if self.posterior.noise_inputs:
-            x = jnp.concatenate([x, self.posterior.noise(keys[0], len(x))], axis=1)
-        outputs = self._apply("encoder", params, x)
+        outputs = self._apply("encoder", params, self._encoder_inputs(x, keys[0]))
         y_logits = None
         if self.wiring.infers_y:
             y_logits = outputs[:, : self.n_categories]
@@ -223,9 +248,33 @@ class Networks:
             return code.z
         return code.z + self._apply("cluster_heads", params, code.y)
 
+    def _encoder_inputs(self, x: Array, key: PRNGKeyArray | None) -> Array:
+        """Images as rows of pixels, with the noise that the encoder reads beside."""
+        pixels = x.reshape(x.shape[0], -1)
+        if not self.posterior.noise_inputs:
+            return pixels
+        return jnp.concatenate([pixels, self.posterior.noise(key, len(x))], axis=1)
+
     def _apply(self, subset: str, params: Params, x: Array) -> Array:
-        output: Any = self.modules[subset].apply({"params": params[subset]}, x)
+        variables = {"params": params[subset]}
+        if self._has_batch_norm(subset):
+            if STATISTICS not in params:
+                return self._apply_to_batch(subset, params, x)[0]
+            variables["batch_stats"] = params[STATISTICS]
+        output: Any = self.modules[subset].apply(variables, x)
         return output
+
+    def _apply_to_batch(
+        self, subset: str, params: Params, x: Array
+    ) -> tuple[Array, dict[str, Any]]:
+        """Outputs normalized by the statistics of the batch, and these."""
+        applied: Any = self.modules[subset].apply(
+            {"params": params[subset]}, x, of_batch=True, mutable="batch_stats"
+        )
+        return applied
+
+    def _has_batch_norm(self, subset: str) -> bool:
+        return getattr(self.modules[subset], "batch_norm", False)
 
 
 def _given(y: Array | None, network: str) -> Array:
@@ -267,7 +316,12 @@ def make_networks(
         "label_discriminator": (n_categories, 1),
     }
     modules: dict[str, nn.Module] = {
-        subset: MLP(config.hidden, features, hyper.initializer)
+        subset: MLP(
+            config.hidden,
+            features,
+            hyper.initializer,
+            batch_norm=hyper.batch_norm and subset == "encoder",
+        )
         for subset, (_, features) in sizes.items()
     }
     modules["cluster_heads"] = nn.Dense(z_dim, use_bias=False)

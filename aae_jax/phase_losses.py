@@ -115,10 +115,24 @@ def label_discriminator_phase_loss(
 def label_generator_phase_loss(
     params: Params, batch: Batch, key: PRNGKeyArray, model: Model
 ) -> tuple[Array, Terms]:
-    """Cross-entropy of inferred categories that should pass for drawn ones."""
+    """Cross-entropy of inferred categories that should pass for drawn ones.
+
+    Plus, by its weight, how much they change under small changes of the images.
+    """
+    hyper, networks = model.config.hyperparameters, model.networks
     y = _encode(params, batch, key, model).y
-    loss = losses.generator_loss(model.networks.discriminate_category(params, y))
-    return loss, {"label_generator": loss}
+    loss = losses.generator_loss(networks.discriminate_category(params, y))
+    terms = {"label_generator": loss}
+    if hyper.consistency_weight:
+        change = losses.consistency_loss(
+            lambda x: _logits(networks.encode(params, x, _encoder_key(key))),
+            batch.x,
+            key,
+            radius=hyper.consistency_radius,
+        )
+        loss = loss + hyper.consistency_weight * change
+        terms["consistency"] = change
+    return loss, terms
 
 
 def classification_phase_loss(
@@ -132,14 +146,18 @@ def classification_phase_loss(
     assert batch.y_labelled is not None
     x = _with_input_noise(key, batch.x_labelled, model)
     code = model.networks.encode(params, x, _encoder_key(key))
-    assert code.y_logits is not None
-    loss = losses.classification_loss(code.y_logits, batch.y_labelled)
+    loss = losses.classification_loss(_logits(code), batch.y_labelled)
     return loss, {"classification": loss}
 
 
 def _encode(params: Params, batch: Batch, key: PRNGKeyArray, model: Model) -> Code:
     """Codes of the batch as the adversaries see them, without noise on the images."""
     return model.networks.encode(params, batch.x, _encoder_key(key))
+
+
+def _logits(code: Code) -> Float[Array, "batch categories"]:
+    assert code.y_logits is not None
+    return code.y_logits
 
 
 def _encoder_key(key: PRNGKeyArray) -> PRNGKeyArray:

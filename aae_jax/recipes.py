@@ -28,6 +28,7 @@ class Hyperparameters:
     steps: int | None
     epochs: int | None
     initializer: str
+    batch_norm: bool
     schedule: str
     reconstruction_rate: float
     reconstruction_beta1: float
@@ -52,6 +53,8 @@ class Hyperparameters:
     gradient_penalty: float
     input_noise: float
     head_distance: float
+    consistency_weight: float
+    consistency_radius: float
     standardize_codes: bool
 
 
@@ -59,6 +62,7 @@ _GUIDE = Hyperparameters(
     steps=None,
     epochs=300,
     initializer="normal",
+    batch_norm=False,
     schedule="constant",
     reconstruction_rate=1e-3,
     reconstruction_beta1=0.9,
@@ -83,6 +87,8 @@ _GUIDE = Hyperparameters(
     gradient_penalty=0.0,
     input_noise=0.0,
     head_distance=1.0,
+    consistency_weight=0.0,
+    consistency_radius=2.0,
     standardize_codes=False,
 )
 _TUNED = replace(
@@ -155,15 +161,16 @@ _ADVERSARY = (
     "gradient_penalty",
     "standardize_codes",
 )
-_NO_LABELS = (*_CLASSIFICATION, "head_distance")
+_CONSISTENCY = ("consistency_weight", "consistency_radius")
+_NO_CLASSES = (*_CLASSIFICATION, *_CONSISTENCY, "head_distance")
 UNREAD: Mapping[str, tuple[str, ...]] = {
-    "aae": (*_WEIGHT, *_NO_LABELS),
-    "aae-joint": (*_GENERATOR, *_NO_LABELS),
-    "autoencoder": (*_WEIGHT, *_GENERATOR, *_ADVERSARY, *_NO_LABELS),
-    "supervised": (*_WEIGHT, *_NO_LABELS),
-    "label-prior": (*_WEIGHT, *_NO_LABELS),
+    "aae": (*_WEIGHT, *_NO_CLASSES),
+    "aae-joint": (*_GENERATOR, *_NO_CLASSES),
+    "autoencoder": (*_WEIGHT, *_GENERATOR, *_ADVERSARY, *_NO_CLASSES),
+    "supervised": (*_WEIGHT, *_NO_CLASSES),
+    "label-prior": (*_WEIGHT, *_NO_CLASSES),
     "semi-supervised": (*_WEIGHT, "head_distance"),
-    "clustering": (*_WEIGHT, *_NO_LABELS),
+    "clustering": (*_WEIGHT, *_CLASSIFICATION, "head_distance"),
     "dim-reduction": _WEIGHT,
 }
 """Hyper-parameters that do nothing in a variant."""

@@ -102,7 +102,7 @@ class Run:
                 f"one, or go on with 'python train.py --resume --run-dir {folder.path}'"
             )
         model = make_model(record.config, image_shape=record.image_shape, prior=prior)
-        return cls(folder, record, model, loaded.state.state.params, loaded.step)
+        return cls(folder, record, model, loaded.state.state.weights, loaded.step)
 
     def encode(self, x: ArrayLike) -> NDArray[np.float32]:
         """Codes `[n, z_dim]` of images: the centre of q(z|x), cluster head included.

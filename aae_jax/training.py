@@ -35,6 +35,7 @@ INIT_STREAM = 2**32 - 1
 ORDER_STREAM = 2**32 - 2
 LABELLED_ORDER_STREAM = 2**32 - 3
 LABELS_STREAM = 2**32 - 4
+_AVERAGED_STEPS = 100
 
 
 @jax.tree_util.register_dataclass
@@ -47,12 +48,20 @@ class TrainState:
       optimizer_states: one a phase, by the phase's name.
       key: the run's key, typed, constant.
       step: how many steps are done, int32.
+      statistics: running averages of `Networks.statistics`; empty without batch
+        normalization.
     """
 
     params: Params
     optimizer_states: dict[str, Any]
     key: PRNGKeyArray
     step: Int[Array, ""]
+    statistics: Params
+
+    @property
+    def weights(self) -> Params:
+        """What evaluation reads: the parameters, and the statistics beside them."""
+        return self.params | self.statistics
 
 
 @jax.tree_util.register_dataclass
@@ -100,7 +109,15 @@ def init(
     optimizer_states = {
         phase.name: make_optimizer(config, phase).init(params) for phase in phases
     }
-    return TrainState(params, optimizer_states, key, jnp.zeros((), jnp.int32))
+    x = jnp.zeros((2, *image_shape))
+    seen = jax.eval_shape(networks.statistics, params, x)
+    return TrainState(
+        params,
+        optimizer_states,
+        key,
+        jnp.zeros((), jnp.int32),
+        statistics=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), seen),
+    )
 
 
 def make_update(
@@ -161,6 +178,12 @@ def make_update(
     return jax.jit(update, inline=True)  # see make_step
 
 
+def _running_average(average: Params, seen: Params, step: Array) -> Params:
+    """The mean over all steps so far, later over about the last `_AVERAGED_STEPS`."""
+    share = 1 / (1 + jnp.minimum(step, _AVERAGED_STEPS)).astype(jnp.float32)
+    return jax.tree.map(lambda old, new: old + share * (new - old), average, seen)
+
+
 def _evaluate(
     phase: Phase, params: Params, batch: Batch, key: PRNGKeyArray, model: Model
 ) -> tuple[Array, Terms]:
@@ -201,7 +224,8 @@ def make_step(
 ) -> Update:
     """All phases in order on one batch: `step(state, batch) -> (state, info)`.
 
-    Compiled. Each phase sees the parameters as the phase before left them.
+    Compiled. Each phase sees the parameters as the phase before left them. Statistics
+    for batch normalization are averaged after the last.
 
     Raises:
       UserError: when the step is called, two phases that log a term of one name.
@@ -224,7 +248,14 @@ def make_step(
                 )
             losses |= info.losses
             gradient_norms |= info.gradient_norms
-        return replace(state, step=state.step + 1), StepInfo(losses, gradient_norms)
+        model = make_model(config, image_shape=batch.image_shape, prior=prior)
+        seen = model.networks.statistics(state.params, batch.x)
+        state = replace(
+            state,
+            step=state.step + 1,
+            statistics=_running_average(state.statistics, seen, state.step),
+        )
+        return state, StepInfo(losses, gradient_norms)
 
     # Traced once, however often it is part of other programs.
     return jax.jit(step, inline=True)

@@ -135,3 +135,83 @@ def test_gradient_penalty_is_a_mean_over_places():
     # d(z) = |z|^2 / 2 has the slope z: mean of 1, 4, 25.
     penalty = losses.gradient_penalty(lambda z: (z * z).sum(axis=1) / 2, z)
     assert penalty == pytest.approx(10.0)
+
+
+def test_classification_loss_is_minus_the_log_of_the_label_s_share():
+    shares = np.array([[0.7, 0.2, 0.1], [0.5, 0.25, 0.25]])
+    logits = jnp.asarray(np.log(shares) + np.array([[3.0], [-2.0]]), "float32")
+    loss = losses.classification_loss(logits, jnp.array([1, 0]))
+    assert loss == pytest.approx(-np.log([0.2, 0.5]).mean(), rel=1e-5)
+    guess = losses.classification_loss(jnp.zeros((4, 10)), jnp.arange(4))
+    assert guess == pytest.approx(math.log(10), rel=1e-6)
+    far = jnp.array([[1e4, -1e4, 0.0]])
+    assert losses.classification_loss(far, jnp.array([1])) == pytest.approx(2e4)
+
+
+def test_cluster_heads_cost_what_they_lack_in_distance():
+    heads = jnp.array([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]])
+    # Pairs at 5, 1 and the root of 18.
+    assert losses.cluster_head_loss(heads, 2.0) == pytest.approx(1.0)
+    expected = 1 + 5 + (6 - math.sqrt(18))
+    assert losses.cluster_head_loss(heads, 6.0) == pytest.approx(expected, rel=1e-6)
+    assert losses.cluster_head_loss(heads, 0.5) == 0
+
+
+def test_cluster_heads_are_pushed_apart_and_no_further():
+    heads = jnp.array([[0.0, 0.0], [1.0, 0.0]])
+    slopes = jax.grad(lambda heads: losses.cluster_head_loss(heads, 3.0))(heads)
+    np.testing.assert_allclose(slopes, [[1, 0], [-1, 0]], atol=1e-6)
+    assert not jax.grad(lambda heads: losses.cluster_head_loss(heads, 0.5))(heads).any()
+    same = jax.grad(lambda heads: losses.cluster_head_loss(heads, 3.0))(heads * 0)
+    assert jnp.isfinite(same).all()
+
+
+WEIGHTS = jnp.array([[0.6, 0.0], [0.8, 0.0], [0.0, 0.0]])
+"""Two classes; the first one's logit grows along the unit vector (0.6, 0.8, 0)."""
+
+
+@pytest.mark.parametrize("radius", [0.1, 0.7])
+def test_consistency_of_a_linear_classifier_is_that_of_a_step_across(radius):
+    x = jnp.array([[0.0, 0.0, 5.0], [1.0, 1.0, -3.0]])
+
+    def share(logit):
+        p = 1 / (1 + np.exp(-logit))
+        return np.array([p, 1 - p])
+
+    loss = losses.consistency_loss(
+        lambda x: x @ WEIGHTS, x, jax.random.key(0), radius=radius
+    )
+    # Which of both ways is found depends on the random start.
+    ways = [
+        [
+            float((share(at) * np.log(share(at) / share(at + way * radius))).sum())
+            for way in (-1, 1)
+        ]
+        for at in (0.0, 1.4)
+    ]
+    candidates = [(a + b) / 2 for a in ways[0] for b in ways[1]]
+    assert min(abs(float(loss) - each) for each in candidates) < 1e-4 * radius
+
+
+def test_consistency_costs_nothing_where_nothing_changes():
+    x, key = jnp.ones((4, 2, 2, 1)), jax.random.key(0)
+
+    def constant(x):
+        return jnp.zeros((len(x), 3)) + 0 * x.sum()
+
+    loss, slope = jax.value_and_grad(
+        lambda x: losses.consistency_loss(constant, x, key, radius=1.0)
+    )(x)
+    assert loss == 0
+    assert not slope.any()
+
+
+def test_consistency_moves_the_changed_image_s_shares_towards_the_image_s():
+    """The shares of the image itself are held: a step lowers the loss."""
+    x, key = jax.random.normal(jax.random.key(1), (8, 3)), jax.random.key(0)
+
+    def loss(weights):
+        return losses.consistency_loss(lambda x: x @ weights, x, key, radius=0.5)
+
+    slope = jax.grad(loss)(WEIGHTS)
+    assert loss(WEIGHTS - 0.1 * slope) < loss(WEIGHTS)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aae_jax.config import PRIORS, Config
-from aae_jax.networks import make_networks
+from aae_jax.networks import STATISTICS, make_networks
 from aae_jax.priors import make_prior
 
 pytestmark = pytest.mark.usefixtures("compiled_in_haste")
@@ -187,3 +187,122 @@ def test_each_network_reads_its_own_subset_only(tiny_config, tiny_state, tiny_ba
     assert networks.decode({"decoder": params["decoder"]}, z).shape == (20, 8, 8, 1)
     only = {"discriminator": params["discriminator"]}
     assert networks.discriminate(only, z).shape == (20,)
+
+
+@pytest.fixture
+def normalizing(tiny_config):
+    """Networks with batch normalization, and first parameters with traces of use."""
+    networks = networks_of(replace(tiny_config, batch_norm=True))
+    params = networks.init(KEY, SUBSETS)
+    return networks, jax.tree.map(lambda leaf: leaf + jnp.float32(0.01), params)
+
+
+def test_batch_normalization_takes_out_the_batch_s_own_scale(normalizing, tiny_batch):
+    networks, params = normalizing
+    z = networks.encode(params, tiny_batch.x).z
+    squeezed = networks.encode(params, 0.1 + 0.5 * tiny_batch.x).z
+    np.testing.assert_allclose(squeezed, z, atol=0.02)
+    plain = networks_of(Config(hidden=(16, 16), initializer="lecun"))
+    assert STATISTICS not in plain.statistics(params, tiny_batch.x)
+
+
+def test_given_statistics_make_an_image_s_code_its_own(normalizing, tiny_batch):
+    """Of the batch, they give the batch's codes; alone or among others, the same."""
+    networks, params = normalizing
+    seen = networks.statistics(params, tiny_batch.x)
+    weights = params | seen
+    together = networks.encode(weights, tiny_batch.x).z
+    np.testing.assert_allclose(
+        together, networks.encode(params, tiny_batch.x).z, rtol=1e-4, atol=1e-5
+    )
+    alone = networks.encode(weights, tiny_batch.x[3:4]).z
+    np.testing.assert_allclose(alone, together[3:4], rtol=1e-4, atol=1e-5)
+    layer = params["encoder"]["Dense_0"]
+    flat = tiny_batch.x.reshape(20, -1)
+    hidden = np.asarray(flat @ layer["kernel"] + layer["bias"][None], np.float64)
+    first = seen[STATISTICS]["BatchNorm_0"]
+    np.testing.assert_allclose(first["mean"], hidden.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(first["var"], hidden.var(axis=0), atol=1e-4)
+
+
+def test_only_the_encoder_normalizes(normalizing):
+    _, params = normalizing
+    for subset, layers in params.items():
+        assert ("BatchNorm_0" in layers) == (subset == "encoder")
+
+
+def networks_for(model, config, **settings):
+    config = replace(config, model=model, n_classes=4, **settings)
+    return make_networks(config, make_prior(config), (8, 8, 1))
+
+
+def test_categories_go_where_the_variant_wires_them(tiny_config):
+    widths = {}
+    for model in ("supervised", "semi-supervised", "clustering", "dim-reduction"):
+        networks = networks_for(model, tiny_config, clusters=5)
+        widths[model] = {
+            subset: (networks.inputs[subset], networks.modules[subset].features)
+            for subset in ("encoder", "decoder", "discriminator")
+        }
+    assert widths["supervised"] == {
+        "encoder": (64, 2),
+        "decoder": (6, 64),
+        "discriminator": (2, 1),
+    }
+    assert widths["semi-supervised"]["encoder"] == (64, 6)
+    assert widths["semi-supervised"]["decoder"] == (6, 64)
+    assert widths["clustering"]["encoder"] == (64, 7)
+    assert widths["clustering"]["decoder"] == (7, 64)
+    assert widths["dim-reduction"]["encoder"] == (64, 6)
+    assert widths["dim-reduction"]["decoder"] == (2, 64)
+    aware = networks_for("label-prior", tiny_config, prior="mixture")
+    assert aware.inputs["discriminator"] == 2 + 4 + 1
+
+
+def test_the_decoder_gets_the_label_or_what_was_inferred(tiny_config, tiny_batch):
+    x, y = tiny_batch.x, jnp.arange(20) % 4
+    taught = networks_for("supervised", tiny_config)
+    params = taught.init(KEY, SUBSETS)
+    z = taught.encode(params, x).z
+    expected = taught.decode(params, z, jax.nn.one_hot(y, 4))
+    np.testing.assert_allclose(taught.reconstruct(params, x, y), expected, rtol=1e-6)
+    other = taught.reconstruct(params, x, (y + 1) % 4)
+    assert not jnp.isclose(other, expected).all()
+    with pytest.raises(ValueError, match="the decoder of this model reads y"):
+        taught.reconstruct(params, x)
+
+    infers = networks_for("semi-supervised", tiny_config)
+    params = infers.init(KEY, SUBSETS)
+    code = infers.encode(params, x)
+    np.testing.assert_allclose(code.y.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(code.y, jax.nn.softmax(code.y_logits), rtol=1e-6)
+    expected = infers.decode(params, code.z, code.y)
+    np.testing.assert_allclose(infers.reconstruct(params, x, y), expected, rtol=1e-6)
+
+
+def test_a_code_stands_beside_the_head_of_its_category(tiny_config, tiny_batch):
+    networks = networks_for("dim-reduction", tiny_config)
+    params = networks.init(KEY, (*SUBSETS, "cluster_heads"))
+    heads = params["cluster_heads"]["kernel"]
+    assert heads.shape == (4, 2)
+    code = networks.encode(params, tiny_batch.x)
+    points = networks.represent(params, code)
+    np.testing.assert_allclose(points, code.z + code.y @ heads, rtol=1e-5, atol=1e-6)
+    expected = networks.decode(params, points)
+    np.testing.assert_allclose(
+        networks.reconstruct(params, tiny_batch.x), expected, rtol=1e-6
+    )
+    y = jnp.arange(20) % 4
+    sample = networks.decode_sample(params, code.z, y)
+    expected = networks.decode(params, code.z + heads[y])
+    np.testing.assert_allclose(sample, expected, rtol=1e-6)
+
+
+def test_the_discriminator_has_a_class_for_images_without_a_label(tiny_config):
+    networks = networks_for("label-prior", tiny_config, prior="mixture")
+    params = networks.init(KEY, SUBSETS)
+    z = jnp.ones((5, 2))
+    logits = networks.discriminate(params, z, jnp.array([-1, 0, 1, 2, 3]))
+    assert len(np.unique(logits)) == 5
+    with pytest.raises(ValueError, match="the discriminator of this model reads y"):
+        networks.discriminate(params, z)

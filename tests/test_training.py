@@ -9,8 +9,15 @@ import pytest
 from states import assert_same_bits
 
 from aae_jax.errors import UserError
-from aae_jax.phases import Phase
-from aae_jax.training import TrainState, init, make_step, make_update
+from aae_jax.networks import STATISTICS
+from aae_jax.phases import Phase, make_model
+from aae_jax.training import (
+    TrainState,
+    _running_average,
+    init,
+    make_step,
+    make_update,
+)
 from aae_jax.variants import GENERATOR, JOINT, RECONSTRUCTION, VARIANTS
 
 pytestmark = pytest.mark.usefixtures("compiled_in_haste", "without_coverage")
@@ -175,3 +182,41 @@ def test_a_phase_that_reads_what_no_phase_moves_is_refused(tiny_config, tiny_bat
     own = Phase("own", careless, ("encoder", "decoder"), "reconstruction")
     with pytest.raises(KeyError, match="own"):
         make_step(tiny_config, phases=(own,))(state, tiny_batch)
+
+
+def test_statistics_are_the_mean_over_steps(tiny_config, tiny_batch):
+    """Of the parameters after each step; an update by a phase leaves them alone."""
+    config = replace(tiny_config, batch_norm=True)
+    state = init(config, jax.random.key(0), image_shape=SHAPE)
+    networks = make_model(config, image_shape=SHAPE).networks
+    step, update = make_step(config), make_update(config, "reconstruction")
+    seen = []
+    for shift in (0.0, 0.1, 0.2):
+        batch = replace(tiny_batch, x=tiny_batch.x * (1 - shift))
+        after, _ = update(state, batch)
+        assert_same_bits(after.statistics, state.statistics)
+        state, _ = step(state, batch)
+        seen.append(networks.statistics(state.params, batch.x))
+    mean = jax.tree.map(lambda *leaves: sum(leaves) / 3, *seen)
+    assert set(state.statistics) == {STATISTICS}
+    for ours, theirs in zip(
+        *map(jax.tree.leaves, (state.statistics, mean)), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert set(state.weights) == {*state.params, STATISTICS}
+
+
+def test_old_statistics_are_forgotten():
+    average, batch = {"mean": jnp.zeros(1)}, {"mean": jnp.ones(1)}
+    for step in range(500):
+        average = _running_average(average, {"mean": jnp.full(1, 7.0)}, jnp.int32(step))
+    assert average["mean"] == pytest.approx(7.0)
+    for step in range(500, 800):
+        average = _running_average(average, batch, jnp.int32(step))
+    assert average["mean"] == pytest.approx(1.0, abs=0.5)
+
+
+def test_without_batch_normalization_there_are_no_statistics(tiny_state):
+    state = tiny_state("aae")
+    assert state.statistics == {}
+    assert state.weights == state.params
