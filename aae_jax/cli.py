@@ -160,6 +160,8 @@ def evaluation_request(argv: Sequence[str]) -> EvaluationOptions:
     check_name("split", options.split, SPLITS[:2])
     if options.sample is not None:
         check_number("sample", options.sample, 1, MAX_SAMPLES, whole=True)
+    if options.parzen is not None:
+        check_number("parzen", options.parzen, 2, MAX_SAMPLES, whole=True)
     check_number("seed", options.seed, 0, 2**32 - 1, whole=True)
     limit_in_bytes(options.memory_limit)
     for name in ("decode", "encode"):
@@ -186,27 +188,28 @@ def _refuse_pictures(names: Sequence[str], config: Config) -> None:
 
 def _check_tasks(options: EvaluationOptions, given: set[str]) -> None:
     """Refuse tasks that do not go together, and an --out that does not fit them."""
-    names = ("encode", "decode", "sample")
+    names = ("encode", "decode", "sample", "parzen")
     tasks = [name for name in names if getattr(options, name) is not None]
     looks = [*options.pictures, *(["metrics"] if options.metrics else [])]
     if len(tasks) > 1 or (tasks and looks):
         raise UserError(
-            f"got --{' and --'.join([*tasks, *looks])}; give --encode, --decode or "
-            "--sample alone"
+            f"got --{' and --'.join([*tasks, *looks])}; give --encode, --decode, "
+            "--sample or --parzen alone"
         )
-    if "seed" in given and options.sample is None:
+    if "seed" in given and options.sample is None and options.parzen is None:
         raise UserError("--seed is that of --sample N; leave it out, or add --sample")
-    if tasks and "split" in given:
+    if tasks and tasks != ["parzen"] and "split" in given:
         raise UserError(
             f"--split does nothing with --{tasks[0]}; leave it out, or give --encode "
             "the name of a split"
         )
-    if tasks:
+    prints = {"parzen", "metrics"} & {*tasks, *looks}
+    if tasks and not prints:
         _check_output(options.out, tasks[0])
-    elif options.out is not None and looks == ["metrics"]:
+    elif options.out is not None and {*tasks, *looks} == prints != set():
         raise UserError(
-            f"got --out {options.out} and no picture; --metrics prints to stdout, so "
-            "leave --out away"
+            f"got --out {options.out} and no picture; --{prints.pop()} prints to "
+            "stdout, so leave --out away"
         )
     elif options.out is not None and options.out.exists() and not options.out.is_dir():
         raise UserError(f"{options.out} is a file; give --out a folder for pictures")

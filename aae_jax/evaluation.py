@@ -22,6 +22,7 @@ from aae_jax.options import (
     limit_in_bytes,
     pictures_of,
 )
+from aae_jax.parzen import parzen_window
 from aae_jax.run import Run
 from aae_jax.small_files import write_file
 
@@ -47,6 +48,8 @@ def evaluate(run: Run, options: EvaluationOptions, *, say: Say) -> None:
             codes["y"] = run.sample_categories(n, seed=seed)
         x_hat = _decode(run, codes, limit, f"--sample {n}")
         write_arrays(options.out, **codes, x_hat=x_hat, say=say)
+    elif options.parzen is not None:
+        _parzen(run, options.parzen, options, say=say)
     elif options.encode is not None:
         x, y = named_images(run, options.encode, options, say=say)
         arrays: dict[str, NDArray] = {"z": run.encode(x)}
@@ -57,6 +60,20 @@ def evaluate(run: Run, options: EvaluationOptions, *, say: Say) -> None:
         write_arrays(options.out, **arrays, say=say)
     else:
         _look(run, options, say=say)
+
+
+def _parzen(run: Run, n: int, options: EvaluationOptions, *, say: Say) -> None:
+    """Print how likely images are under a Parzen window around n samples."""
+    limit = limit_in_bytes(options.memory_limit) or default_memory_limit()
+    n_bytes = 8 * n * math.prod(run.record.image_shape)
+    check_memory(n_bytes, f"--parzen {n}", limit=limit)
+    test, held_out = (
+        np.float32(1 / 255) * named_images(run, split, options, say=say)[0]
+        for split in (options.split, "validation")
+    )
+    found = parzen_window(run.sample(n, seed=options.seed), held_out, test)
+    header = {"split": options.split, "images": len(test), "seed": options.seed}
+    print(json.dumps(header | found, indent=2))
 
 
 def _decode(

@@ -66,8 +66,11 @@ class EvaluationOptions:
     """Write the images of the codes `z` in an .npz file to --out."""
     sample: int | None = None
     """Draw so many codes from the prior; write them and their images to --out."""
+    parzen: int | None = None
+    """Print the log-likelihood of the images under a Parzen window around so many
+    samples, as JSON on stdout."""
     seed: int = 0
-    """Of --sample."""
+    """Of --sample and --parzen."""
     out: Path | None = None
     """Folder for pictures (the run's figures by default), or .npz file to write."""
     dataset: str | None = None

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -147,10 +148,9 @@ def _manifold(subject: Subject) -> Figure:
     assert run.model.prior.curve is not None
     n_parts = run.model.networks.n_categories
     place = np.linspace(0, 1, SHOWN_PLACES, dtype=np.float32)
-    z = run.model.prior.curve(
-        np.repeat(np.arange(n_parts), len(place)), np.tile(place, n_parts)
-    )
-    images = run.decode(z)
+    parts = np.repeat(np.arange(n_parts, dtype=np.float32), len(place))
+    places = np.tile(place, n_parts)
+    images = run.decode(run.model.prior.curve(jnp.asarray(parts), jnp.asarray(places)))
     return figures.table_figure(
         images.reshape(n_parts, len(place), *images.shape[1:]),
         heading="Along the parts of the prior",

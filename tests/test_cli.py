@@ -184,7 +184,7 @@ def test_every_flag_of_train_reaches_its_field(place):
         "--reconstruction-final 0.04 --discriminator-final 0.05 "
         "--reconstruction-weight 7 --reconstruction-weight-final 0.07 "
         "--instance-noise 0.08 --instance-noise-final 0.9 --gradient-penalty 0.8 "
-        "--input-noise 0.9 --encoder gaussian "
+        "--input-noise 0.9 --encoder gaussian --batch-norm True "
         "--standardize-codes False --run-dir new --data-dir data --memory-limit 0.5 "
         "--no-figures --quiet"
     )
@@ -194,7 +194,7 @@ def test_every_flag_of_train_reaches_its_field(place):
     options = dataclasses.asdict(request.options)
     rest = {"epochs", "resume", "init_from", "labels", "n_classes", "clusters"}
     rest |= {"head_distance"}
-    apart = ("generator_", "classification_")
+    apart = ("generator_", "classification_", "consistency_")
     rest |= {name for name in config if name.startswith(apart)}
     assert given | rest >= set(config) | set(options)
     defaults = dataclasses.asdict(Config()) | dataclasses.asdict(RunOptions())
@@ -213,8 +213,10 @@ def test_every_flag_of_train_reaches_its_field(place):
     assert training_request(["--z_dim=3"]).config.z_dim == 3
     line = "--model dim-reduction --labels 50 --n-classes 4 --head-distance 3 "
     line += "--classification-rate 0.1 --classification-beta1 0.2 "
-    line += "--classification-epsilon 0.3 --classification-final 0.4"
+    line += "--classification-epsilon 0.3 --classification-final 0.4 "
+    line += "--consistency-weight 2 --consistency-radius 1.5"
     config = training_request(line.split()).config
+    assert (config.consistency_weight, config.consistency_radius) == (2, 1.5)
     assert (config.labels, config.n_classes, config.head_distance) == (50, 4, 3)
     assert (config.classification_rate, config.classification_beta1) == (0.1, 0.2)
     assert (config.classification_epsilon, config.classification_final) == (0.3, 0.4)
@@ -240,6 +242,8 @@ def test_every_flag_of_evaluate_reaches_its_field(place):
     assert options.run_dir == folder.relative_to(place)  # the newest
     options = evaluation_request(["--encode=train", "--out=x.npz", "--memory-limit=3"])
     assert (options.encode, options.memory_limit) == ("train", 3)
+    options = evaluation_request(["--parzen=50", "--seed=3", "--split=validation"])
+    assert (options.parzen, options.seed, options.split) == (50, 3, "validation")
     options = evaluation_request(["--decode", "codes.npz", "--out", "x.npz"])
     assert options.decode == Path("codes.npz")
     options = evaluation_request([])
