@@ -11,6 +11,7 @@ from typing import Any
 
 from aae_jax.config import Config
 from aae_jax.errors import RunError, UserError
+from aae_jax.formats import FORMAT_VERSION, upgraded
 from aae_jax.run_record import RunRecord, is_count
 from aae_jax.small_files import (
     flush,
@@ -21,7 +22,6 @@ from aae_jax.small_files import (
     write_text,
 )
 
-FORMAT_VERSION = 1
 RUNS = Path("runs")
 
 
@@ -78,13 +78,14 @@ class RunFolder:
         """
         stored = read_json(self.config_file)
         version = stored.get("format_version")
-        if version != FORMAT_VERSION:
+        if version not in range(1, FORMAT_VERSION + 1):
             raise UserError(
                 f"{self.config_file} has format version {version!r}, this aae_jax "
-                f"reads {FORMAT_VERSION}; use the aae_jax that wrote it"
+                f"reads up to {FORMAT_VERSION}; use the aae_jax that wrote it"
             )
         try:
-            return RunRecord.from_json(stored)
+            config = upgraded(stored["config"], version)
+            return RunRecord.from_json(stored | {"config": config})
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UserError(
                 f"{self.config_file} is not the config of a run: {error}"

@@ -8,6 +8,7 @@ import pytest
 
 from aae_jax.config import Config
 from aae_jax.errors import RunError, UserError
+from aae_jax.formats import FORMAT_VERSION
 from aae_jax.run_folder import RunFolder, make_new_folder, newest_run, open_run
 from aae_jax.run_record import RunRecord
 from aae_jax.small_files import read_json, write_file, write_json, write_text
@@ -44,7 +45,9 @@ def test_a_record_comes_back_as_it_was_written(tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format_version": 2},
+        {"format_version": FORMAT_VERSION + 1},
+        {"format_version": 0},
+        {"format_version": "1"},
         {"format_version": None},
         {"config": None},
         {"config": []},
@@ -291,3 +294,23 @@ def test_only_a_folder_with_a_config_is_opened_as_a_run(tmp_path):
         open_run(tmp_path)
     folder, _ = stored_record(tmp_path)
     assert open_run(tmp_path) == folder
+
+
+def test_a_run_of_the_first_format_means_what_it_meant(tmp_path):
+    """It says nothing of what came later, and did without."""
+    kept = dataclasses.asdict(RECORD.config)
+    came_later = ("encoder", "labels", "n_classes", "clusters", "batch_norm")
+    came_later += ("head_distance", "consistency_weight", "consistency_radius")
+    came_later += tuple(name for name in kept if name.startswith("classification_"))
+    for name in came_later:
+        kept.pop(name)
+    folder, _ = stored_record(tmp_path, config=kept, format_version=1)
+    config = dataclasses.asdict(folder.read_record().config)
+    assert config.items() >= kept.items()
+    assert (config["encoder"], config["batch_norm"]) == ("deterministic", False)
+    assert (config["labels"], config["clusters"]) == ("all", None)
+    assert config["consistency_weight"] == 0
+    # Of today's version, all fields must be there.
+    folder, _ = stored_record(tmp_path, config=kept)
+    with pytest.raises(UserError, match="lacks the fields"):
+        folder.read_record()

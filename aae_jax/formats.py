@@ -1,0 +1,32 @@
+"""Versions of config.json: what older ones did not say, and meant all the same."""
+
+from collections.abc import Mapping
+from typing import Any
+
+FORMAT_VERSION = 2
+
+_ADDED: Mapping[int, Mapping[str, Any]] = {
+    2: {
+        "encoder": "deterministic",
+        "labels": "all",
+        "n_classes": None,
+        "clusters": None,
+        "batch_norm": False,
+        "classification_rate": 0.001,
+        "classification_beta1": 0.9,
+        "classification_epsilon": 1e-8,
+        "classification_final": 1.0,
+        "head_distance": 1.0,
+        "consistency_weight": 0.0,
+        "consistency_radius": 2.0,
+    },
+}
+"""Fields that came to the config with each version, as runs before did without them."""
+
+
+def upgraded(config: Mapping[str, Any], version: int) -> dict[str, Any]:
+    """A stored config of a version as one of today's; fields that it has are kept."""
+    values: dict[str, Any] = {}
+    for newer in range(version + 1, FORMAT_VERSION + 1):
+        values |= _ADDED[newer]
+    return values | dict(config)
