@@ -78,7 +78,7 @@ class RunFolder:
         """
         stored = read_json(self.config_file)
         version = stored.get("format_version")
-        if version not in range(1, FORMAT_VERSION + 1):
+        if version is None or version not in range(1, FORMAT_VERSION + 1):
             raise UserError(
                 f"{self.config_file} has format version {version!r}, this aae_jax "
                 f"reads up to {FORMAT_VERSION}; use the aae_jax that wrote it"
