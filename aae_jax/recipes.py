@@ -3,16 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-MODELS = (
-    "aae",
-    "aae-joint",
-    "autoencoder",
-    "supervised",
-    "label-prior",
-    "semi-supervised",
-    "clustering",
-    "dim-reduction",
-)
+from aae_jax.wirings import WIRINGS
+
+MODELS = tuple(WIRINGS)
 _SETTINGS = ("rate", "beta1", "epsilon", "final")  # of each Adam
 
 
@@ -135,6 +128,22 @@ _TUNED_AAE_FOR = {
     "custom": _TUNED_AAE_WITH_EDGES,
 }
 
+# Batch normalization and the consistency term are what few labels, or none, need; see
+# docs/classes.md. Codes need not be exact here, so the adversary may be quick.
+_TUNED_CLASSES = replace(
+    _TUNED_AAE,
+    batch_norm=True,
+    reconstruction_final=0.02,
+    discriminator_final=0.02,
+    generator_rate=5e-4,
+    generator_epsilon=1e-8,
+    generator_final=0.02,
+    classification_final=0.02,
+    instance_noise=0.0,
+    input_noise=0.3,
+    consistency_weight=1.0,
+)
+
 RECIPES = ("tuned", "guide")
 
 
@@ -142,10 +151,13 @@ def recipe_for(recipe: str, *, model: str, prior: str) -> Hyperparameters:
     """The hyper-parameters of a recipe for a variant and a prior.
 
     All three are names that `Config` has checked. Only `tuned` asks for the prior, and
-    only where a phase of its own moves the encoder to it: by how sharp its edges are.
+    only where a generator phase is to make codes match it well: by how sharp its edges
+    are.
     """
     if recipe == "guide":
         return _GUIDE
+    if WIRINGS[model].infers_y:
+        return _TUNED_CLASSES
     if model not in ("aae-joint", "autoencoder"):
         return _TUNED_AAE_FOR.get(prior, _TUNED_AAE_WITH_SHARP_EDGES)
     return _TUNED

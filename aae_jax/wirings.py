@@ -32,9 +32,9 @@ class Wiring:
 
 
 WIRINGS: Mapping[str, Wiring] = {
-    "autoencoder": Wiring(),
     "aae": Wiring(),
     "aae-joint": Wiring(),
+    "autoencoder": Wiring(),
     "supervised": Wiring(decodes_y=True),
     "label-prior": Wiring(discriminates_y=True),
     "semi-supervised": Wiring(infers_y=True, decodes_y=True),
