@@ -14,8 +14,8 @@ from aae_jax.data import Dataset, load_codes, load_dataset, load_images
 from aae_jax.data.files import check_memory, default_memory_limit
 from aae_jax.errors import UserError
 from aae_jax.holdout import hold_out
+from aae_jax.measure import metrics_of_split
 from aae_jax.messages import Say
-from aae_jax.metrics import metrics_of_split
 from aae_jax.options import (
     SPLITS,
     EvaluationOptions,

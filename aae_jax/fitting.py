@@ -15,8 +15,8 @@ from aae_jax.first_state import first_state, weights_of
 from aae_jax.holdout import hold_out, watched
 from aae_jax.host_loop import Plan, run_loop
 from aae_jax.loop import TrainingData, init_loop, make_loop
+from aae_jax.measure import Measure, make_measure, metrics_of_split
 from aae_jax.messages import Say, say_on_stderr
-from aae_jax.metrics import Measure, make_measure, metrics_of_split
 from aae_jax.options import RunOptions
 from aae_jax.phases import Model, Phase, make_model
 from aae_jax.priors import Prior

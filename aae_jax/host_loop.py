@@ -18,7 +18,7 @@ from aae_jax.board import Board
 from aae_jax.checkpoint import checkpoint_steps, save_checkpoint
 from aae_jax.errors import RunError
 from aae_jax.loop import NEVER, Loop, LoopState, TrainingData
-from aae_jax.metrics import Measure
+from aae_jax.measure import Measure
 from aae_jax.phases import Model
 from aae_jax.reporting import Reporter
 from aae_jax.run_folder import RunFolder

@@ -1,4 +1,4 @@
-"""Encoder, decoder and discriminators: perceptrons with ReLU, and what each reads.
+"""Encoder, decoder and discriminators, and what each reads.
 
 The parameters of all networks are one dict, `params[subset]`, whose top-level keys
 are the names that phases, logs and checkpoints use.
@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 from numpy.typing import NDArray
 
 from aae_jax.config import Config
+from aae_jax.mlp import MLP, Heads, Module
 from aae_jax.posteriors import POSTERIORS, Posterior
 from aae_jax.priors import Prior
 from aae_jax.wirings import WIRINGS, Wiring
@@ -53,42 +53,7 @@ class Code(NamedTuple):
     def y(self) -> Float[Array, "batch categories"]:
         """Probability of each category."""
         assert self.y_logits is not None
-        return nn.softmax(self.y_logits)
-
-
-def _initializer(name: str) -> nn.initializers.Initializer:
-    """`normal`: deviation 0.01, the guide's and the paper's.
-
-    Others: variance 1 / fan-in, cut off at two deviations.
-    """
-    if name == "normal":
-        return nn.initializers.normal(0.01)
-    return nn.initializers.lecun_normal()
-
-
-class MLP(nn.Module):
-    """Dense layers with ReLU between them, none after the last.
-
-    With batch normalization before each ReLU, by the statistics of the batch
-    (`of_batch`) or by those that are given.
-    """
-
-    hidden: tuple[int, ...]
-    features: int
-    initializer: str
-    batch_norm: bool = False
-
-    @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch inputs"], *, of_batch: bool = False
-    ) -> Float[Array, "batch outputs"]:
-        for width in self.hidden:
-            x = nn.Dense(width, kernel_init=_initializer(self.initializer))(x)
-            if self.batch_norm:
-                # No memory of its own: `Networks.statistics` is what is averaged.
-                x = nn.BatchNorm(use_running_average=not of_batch, momentum=0.0)(x)
-            x = nn.relu(x)
-        return nn.Dense(self.features, kernel_init=_initializer(self.initializer))(x)
+        return jax.nn.softmax(self.y_logits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +78,7 @@ class Networks:
         biases of 0 for subsets that are not there.
     """
 
-    modules: dict[str, nn.Module]
+    modules: dict[str, Module]
     inputs: dict[str, int]
     image_shape: tuple[int, int, int]
     n_categories: int
@@ -183,7 +148,7 @@ class Networks:
         """Images in (0, 1) of codes, and of shares of categories if it reads them."""
         if self.wiring.decodes_y:
             z = jnp.concatenate([z, _given(y, "decoder")], axis=1)
-        pixels = nn.sigmoid(self._apply("decoder", params, z))
+        pixels = jax.nn.sigmoid(self._apply("decoder", params, z))
         return pixels.reshape(z.shape[0], *self.image_shape)
 
     def discriminate(
@@ -201,7 +166,9 @@ class Networks:
         if self.wiring.discriminates_y:
             y = _given(y, "discriminator")
             seen = jnp.where(y < 0, self.n_categories, y)
-            z = jnp.concatenate([z, nn.one_hot(seen, self.n_categories + 1)], axis=1)
+            z = jnp.concatenate(
+                [z, jax.nn.one_hot(seen, self.n_categories + 1)], axis=1
+            )
         return self._apply("discriminator", params, z)[:, 0]
 
     def discriminate_category(
@@ -230,7 +197,7 @@ class Networks:
         if self.wiring.infers_y:
             return self.decode(params, z, code.y)
         y = _given(y, "decoder")
-        return self.decode(params, z, nn.one_hot(y, self.n_categories))
+        return self.decode(params, z, jax.nn.one_hot(y, self.n_categories))
 
     def decode_sample(
         self, params: Params, z: Float[Array, "batch z_dim"], y: Int[Array, " batch"]
@@ -239,7 +206,7 @@ class Networks:
         if self.wiring.adds_heads:
             z = z + params["cluster_heads"]["kernel"][y]
         if self.wiring.decodes_y:
-            return self.decode(params, z, nn.one_hot(y, self.n_categories))
+            return self.decode(params, z, jax.nn.one_hot(y, self.n_categories))
         return self.decode(params, z)
 
     def represent(self, params: Params, code: Code) -> Float[Array, "batch z_dim"]:
@@ -315,7 +282,7 @@ def make_networks(
         "discriminator": (z_dim + wiring.discriminates_y * (n_categories + 1), 1),
         "label_discriminator": (n_categories, 1),
     }
-    modules: dict[str, nn.Module] = {
+    modules: dict[str, Module] = {
         subset: MLP(
             config.hidden,
             features,
@@ -324,7 +291,7 @@ def make_networks(
         )
         for subset, (_, features) in sizes.items()
     }
-    modules["cluster_heads"] = nn.Dense(z_dim, use_bias=False)
+    modules["cluster_heads"] = Heads(z_dim)
     sizes["cluster_heads"] = (n_categories, z_dim)
     shift = prior.mean[None] if hyper.standardize_codes else 0.0
     scale = prior.std[None] if hyper.standardize_codes else 1.0

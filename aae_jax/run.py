@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aae_jax.checkpoint import load_checkpoint
-from aae_jax.data.conversion import as_images, as_labels
+from aae_jax.data.conversion import as_labels
 from aae_jax.errors import UserError
 from aae_jax.loop import init_loop
+from aae_jax.measure import make_measure
 from aae_jax.messages import Say, say_on_stderr
-from aae_jax.metrics import make_measure
 from aae_jax.networks import Params
 from aae_jax.phases import Model, Phase, make_model
 from aae_jax.priors import Prior
 from aae_jax.run_folder import RunFolder, open_run
+from aae_jax.run_inputs import categories_for_run, codes_for_run, images_for_run
 from aae_jax.run_record import RunRecord
 from aae_jax.small_files import read_json
 from aae_jax.training import make_step
@@ -263,59 +264,15 @@ class Run:
         return metrics
 
     def _images(self, x: ArrayLike) -> NDArray[np.uint8] | NDArray[np.float32]:
-        """Images of the run's shape: uint8, or float32 in [0, 1]."""
-        images, shape = np.asarray(x), self.record.image_shape
-        if images.shape[1:] == shape[:2] and shape[2] == 1:
-            images = images[..., None]
-        if images.shape[1:] != shape or images.ndim != 4:
-            one = "; give x[None] for a single image" if images.shape == shape else ""
-            raise UserError(
-                f"got an array of shape {images.shape}, and this run was trained on "
-                f"images of {shape}: [n, height, width, channels]{one}"
-            )
-        if images.dtype.kind != "f":
-            return as_images(images, "x")
-        if not ((images >= 0) & (images <= 1)).all():
-            raise UserError(
-                "got images with values that are not in [0, 1]; divide by 255"
-            )
-        return images.astype(np.float32)
+        return images_for_run(x, self.record.image_shape)
 
     def _codes(self, z: ArrayLike) -> NDArray[np.float32]:
-        codes, z_dim = np.asarray(z), self.record.config.z_dim
-        if codes.shape[1:] != (z_dim,) or codes.dtype.kind not in "iuf":
-            raise UserError(
-                f"got codes of shape {codes.shape} and type {codes.dtype}; this run's "
-                f"are numbers of shape [n, {z_dim}]"
-            )
-        with np.errstate(over="ignore"):
-            codes = codes.astype(np.float32)
-        if not np.isfinite(codes).all():
-            raise UserError(
-                "got codes that are NaN or infinite in float32; give finite numbers"
-            )
-        return codes
+        return codes_for_run(z, self.record.config.z_dim)
 
     def _categories(self, y: ArrayLike | None, n: int) -> NDArray[np.int32]:
-        """`[n]` classes, or clusters."""
         n_categories = self.model.networks.n_categories
-        allowed = f"give y, {n} whole numbers from 0 to {n_categories - 1}, or one"
-        if y is None:
-            raise UserError(
-                f"the decoder of model={self.record.config.model!r} reads a class "
-                f"beside the code; {allowed}"
-            )
-        categories = np.asarray(y)
-        if categories.dtype.kind not in "iu" or categories.shape not in ((), (n,)):
-            raise UserError(
-                f"got y of shape {categories.shape} and type {categories.dtype}; "
-                f"{allowed}"
-            )
-        if not ((categories >= 0) & (categories < n_categories)).all():
-            raise UserError(
-                f"got y from {categories.min()} to {categories.max()}; {allowed}"
-            )
-        return np.broadcast_to(categories.astype(np.int32), (n,))
+        model = self.record.config.model
+        return categories_for_run(y, n, n_categories=n_categories, model=model)
 
     @cached_property
     def _encode(self) -> Apply:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from aae_jax import metrics, priors
+from aae_jax.measure import make_measure
 from aae_jax.metrics import (
     knn_accuracy,
     latent_match,
-    make_measure,
     make_reference,
     nearest_codes,
 )
@@ -33,7 +33,7 @@ def reference():
 
 def prior_draw(index, n=N):
     """The index-th fixed draw of the prior."""
-    key = jax.random.fold_in(jax.random.key(metrics._METRIC_SEED), index)
+    key = jax.random.fold_in(jax.random.key(metrics.METRIC_SEED), index)
     return np.asarray(PRIOR.sample(key, n), np.float64)
 
 
@@ -249,7 +249,7 @@ def test_measure_tells_all_about_an_adversarial_model(
     reference = make_reference(model.prior, 100)
     assert result["latent"] == latent_match(z, reference)
     assert result["knn_accuracy"] == knn_accuracy(z, tiny_dataset.y_test)
-    z_prior = PRIOR.sample(jax.random.key(metrics._METRIC_SEED + 2), 100)
+    z_prior = PRIOR.sample(jax.random.key(metrics.METRIC_SEED + 2), 100)
     real = model.networks.discriminate(params, z_prior)
     fake = model.networks.discriminate(params, codes)
     rightly = (int((real > 0).sum()) + int((fake <= 0).sum())) / 200

@@ -1,0 +1,148 @@
+"""All metrics of a model on given images, and what the device computes for them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Int, UInt8
+from numpy.typing import NDArray
+
+from aae_jax.class_metrics import classification_error, cluster_error
+from aae_jax.metrics import METRIC_SEED, knn_accuracy, latent_match, make_reference
+from aae_jax.networks import Params
+from aae_jax.phases import Model
+
+Measure = Callable[[Params], tuple[dict[str, Any], NDArray[np.float64]]]
+
+
+def make_measure(
+    model: Model,
+    x: UInt8[NDArray, "n height width channels"],
+    y: Int[NDArray, " n"] | None = None,
+) -> Measure:
+    """All metrics of a model on n images, compiled once.
+
+    `measure(params) -> (metrics, codes [n, z_dim])`; the metrics are
+      `reconstruction_mse`: squared pixel values of [0, 1], mean over pixels and images;
+      `latent`: see `latent_match`; codes of a variant without a discriminator are
+        rescaled first;
+      `knn_accuracy`: where there are labels, see there;
+      `error`: where classes are inferred, see `classification_error`;
+      `cluster_error` and what stands beside it: where clusters are, see there;
+      `part_share`: share of the labelled codes that lie on the part of the prior that
+        their label chooses, where the discriminator sees labels;
+      `discriminator_accuracy`: share of n codes and n prior samples that a logit above
+        0 sorts rightly, where there is a discriminator; without instance noise.
+    Codes are drawn from q(z|x) where they are compared with the prior, and the centre
+    of q(z|x) elsewhere. It raises FloatingPointError where a code or an error is not
+    finite.
+    """
+    reference = make_reference(model.prior, len(x))
+    observe = _make_observe(model, x, y)
+
+    def measure(params: Params) -> tuple[dict[str, Any], NDArray[np.float64]]:
+        seen = observe(params)
+        if not (np.isfinite(seen.z).all() and np.isfinite(seen.errors).all()):
+            raise FloatingPointError("codes or reconstruction errors are not finite")
+        rescale = seen.sorted_rightly is None
+        z = np.asarray(seen.z, np.float64)
+        result: dict[str, Any] = {
+            "reconstruction_mse": float(np.asarray(seen.errors, np.float64).mean()),
+            "latent": latent_match(z, reference, rescale=rescale),
+        }
+        if y is not None:
+            result |= _class_metrics(model, seen, y)
+        if seen.sorted_rightly is not None:
+            result["discriminator_accuracy"] = float(seen.sorted_rightly)
+        return result, z
+
+    return measure
+
+
+def metrics_of_split(
+    split: str, n_images: int, metrics: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Metrics with the split that they are of, for a file: `error` as `test_error`."""
+    named = {
+        f"{split}_error" if name == "error" else name: value
+        for name, value in metrics.items()
+    }
+    return {"split": split, "images": n_images, **named}
+
+
+class _Observed(NamedTuple):
+    """What is seen of n images.
+
+    Attributes:
+      z: `[n, z_dim]`, drawn from q(z|x).
+      codes: `[n, z_dim]`, as a run gives them.
+      errors: `[n]`, mean squared pixel errors.
+      y_logits: `[n, categories]`, where categories are inferred.
+      sorted_rightly: scalar, where there is a discriminator.
+    """
+
+    z: Array
+    codes: Array
+    errors: Array
+    y_logits: Array | None = None
+    sorted_rightly: Array | None = None
+
+
+def _make_observe(
+    model: Model,
+    x: UInt8[NDArray, "n height width channels"],
+    y: Int[NDArray, " n"] | None,
+) -> Callable[[Params], _Observed]:
+    networks, key = model.networks, jax.random.key(METRIC_SEED + 2)
+    labels = np.full(len(x), -1, np.int32) if y is None else y
+    images = jax.device_put((x, labels, jax.random.split(key, len(x))))
+    shown = (images[1],) if networks.wiring.discriminates_y else ()
+    z_prior = jax.jit(lambda: model.prior.sample(key, len(x), *shown))()
+
+    def there_and_back(params: Params, image: Array, y: Array, key: Array) -> _Observed:
+        image = image[None].astype(np.float32) / 255
+        code = networks.encode(params, image)
+        error = image - networks.decode_code(params, code, y[None])
+        return _Observed(
+            z=networks.encode(params, image, key).z[0],
+            codes=networks.represent(params, code)[0],
+            errors=(error * error).mean(),
+            y_logits=None if code.y_logits is None else code.y_logits[0],
+        )
+
+    @jax.jit
+    def observe(params: Params, images: tuple[Array, ...]) -> _Observed:
+        seen = jax.lax.map(
+            lambda each: there_and_back(params, *each), images, batch_size=500
+        )
+        if "discriminator" not in params:
+            return seen
+        # Half a point for each code called a code, each sample called a sample.
+        real = (networks.discriminate(params, z_prior, *shown) > 0).mean()
+        fake = (networks.discriminate(params, seen.z, *shown) <= 0).mean()
+        return seen._replace(sorted_rightly=(real + fake) / 2)
+
+    return lambda params: observe(params, images)
+
+
+def _class_metrics(
+    model: Model, seen: _Observed, y: Int[NDArray, " n"]
+) -> dict[str, Any]:
+    """What labels tell of codes and inferred categories."""
+    result: dict[str, Any] = {}
+    codes = np.asarray(seen.codes, np.float64)
+    part_of = model.prior.part_of
+    if model.networks.wiring.discriminates_y and part_of is not None and (y >= 0).any():
+        on_its_part = np.asarray(jax.jit(part_of)(seen.z)) == y
+        result["part_share"] = float(on_its_part[y >= 0].mean())
+    if (accuracy := knn_accuracy(codes, y)) is not None:
+        result["knn_accuracy"] = accuracy
+    if seen.y_logits is None:
+        return result
+    y_logits = np.asarray(seen.y_logits)
+    if model.config.finds_clusters:
+        return result | (cluster_error(y_logits, y) or {})
+    if (error := classification_error(y_logits, y)) is not None:
+        result["error"] = error
+    return result

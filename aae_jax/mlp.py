@@ -1,0 +1,45 @@
+"""The modules that networks are made of; the only importer of flax.linen."""
+
+from functools import partial
+
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+Module = nn.Module
+Heads = partial(nn.Dense, use_bias=False)
+"""A point for each category: `Heads(z_dim)`."""
+
+
+def _initializer(name: str) -> nn.initializers.Initializer:
+    """`normal`: deviation 0.01, the guide's and the paper's.
+
+    Others: variance 1 / fan-in, cut off at two deviations.
+    """
+    if name == "normal":
+        return nn.initializers.normal(0.01)
+    return nn.initializers.lecun_normal()
+
+
+class MLP(nn.Module):
+    """Dense layers with ReLU between them, none after the last.
+
+    With batch normalization before each ReLU, by the statistics of the batch
+    (`of_batch`) or by those that are given.
+    """
+
+    hidden: tuple[int, ...]
+    features: int
+    initializer: str
+    batch_norm: bool = False
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch inputs"], *, of_batch: bool = False
+    ) -> Float[Array, "batch outputs"]:
+        for width in self.hidden:
+            x = nn.Dense(width, kernel_init=_initializer(self.initializer))(x)
+            if self.batch_norm:
+                # No memory of its own: `Networks.statistics` is what is averaged.
+                x = nn.BatchNorm(use_running_average=not of_batch, momentum=0.0)(x)
+            x = nn.relu(x)
+        return nn.Dense(self.features, kernel_init=_initializer(self.initializer))(x)

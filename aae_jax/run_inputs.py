@@ -1,0 +1,77 @@
+"""What a run takes from Python: images, codes and categories, checked."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from aae_jax.data.conversion import as_images
+from aae_jax.errors import UserError
+
+
+def images_for_run(
+    x: ArrayLike, shape: tuple[int, int, int]
+) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """Images of the run's shape: uint8, or float32 in [0, 1].
+
+    Raises:
+      UserError: another shape, or values that are no pixels.
+    """
+    images = np.asarray(x)
+    if images.shape[1:] == shape[:2] and shape[2] == 1:
+        images = images[..., None]
+    if images.shape[1:] != shape or images.ndim != 4:
+        one = "; give x[None] for a single image" if images.shape == shape else ""
+        raise UserError(
+            f"got an array of shape {images.shape}, and this run was trained on "
+            f"images of {shape}: [n, height, width, channels]{one}"
+        )
+    if images.dtype.kind != "f":
+        return as_images(images, "x")
+    if not ((images >= 0) & (images <= 1)).all():
+        raise UserError("got images with values that are not in [0, 1]; divide by 255")
+    return images.astype(np.float32)
+
+
+def codes_for_run(z: ArrayLike, z_dim: int) -> NDArray[np.float32]:
+    """Codes `[n, z_dim]`.
+
+    Raises:
+      UserError: another shape or type, or numbers that are not finite in float32.
+    """
+    codes = np.asarray(z)
+    if codes.shape[1:] != (z_dim,) or codes.dtype.kind not in "iuf":
+        raise UserError(
+            f"got codes of shape {codes.shape} and type {codes.dtype}; this run's "
+            f"are numbers of shape [n, {z_dim}]"
+        )
+    with np.errstate(over="ignore"):
+        codes = codes.astype(np.float32)
+    if not np.isfinite(codes).all():
+        raise UserError(
+            "got codes that are NaN or infinite in float32; give finite numbers"
+        )
+    return codes
+
+
+def categories_for_run(
+    y: ArrayLike | None, n: int, *, n_categories: int, model: str
+) -> NDArray[np.int32]:
+    """`[n]` classes, or clusters, from as many or from one.
+
+    Raises:
+      UserError: there is none, or another number of them, or one that does not exist.
+    """
+    allowed = f"give y, {n} whole numbers from 0 to {n_categories - 1}, or one"
+    if y is None:
+        raise UserError(
+            f"the decoder of model={model!r} reads a class beside the code; {allowed}"
+        )
+    categories = np.asarray(y)
+    if categories.dtype.kind not in "iu" or categories.shape not in ((), (n,)):
+        raise UserError(
+            f"got y of shape {categories.shape} and type {categories.dtype}; {allowed}"
+        )
+    if not ((categories >= 0) & (categories < n_categories)).all():
+        raise UserError(
+            f"got y from {categories.min()} to {categories.max()}; {allowed}"
+        )
+    return np.broadcast_to(categories.astype(np.int32), (n,))
