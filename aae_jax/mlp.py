@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
@@ -23,23 +24,30 @@ def _initializer(name: str) -> nn.initializers.Initializer:
 class MLP(nn.Module):
     """Dense layers with ReLU between them, none after the last.
 
-    With batch normalization before each ReLU, by the statistics of the batch
-    (`of_batch`) or by those that are given.
+    With batch normalization before each ReLU, and of the first `normalized` outputs, by
+    the statistics of the batch (`of_batch`) or by those that are given.
     """
 
     hidden: tuple[int, ...]
     features: int
     initializer: str
     batch_norm: bool = False
+    normalized: int = 0
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "batch inputs"], *, of_batch: bool = False
     ) -> Float[Array, "batch outputs"]:
+        # No memory of its own: `Networks.statistics` is what is averaged.
+        norm = partial(nn.BatchNorm, use_running_average=not of_batch, momentum=0.0)
         for width in self.hidden:
             x = nn.Dense(width, kernel_init=_initializer(self.initializer))(x)
             if self.batch_norm:
-                # No memory of its own: `Networks.statistics` is what is averaged.
-                x = nn.BatchNorm(use_running_average=not of_batch, momentum=0.0)(x)
+                x = norm()(x)
             x = nn.relu(x)
-        return nn.Dense(self.features, kernel_init=_initializer(self.initializer))(x)
+        x = nn.Dense(self.features, kernel_init=_initializer(self.initializer))(x)
+        if not self.normalized:
+            return x
+        # At a deviation of 2 the largest of ten logits stands out, and may be learned.
+        head = norm(scale_init=nn.initializers.constant(2.0))(x[:, : self.normalized])
+        return jnp.concatenate([head, x[:, self.normalized :]], axis=1)

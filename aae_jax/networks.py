@@ -282,12 +282,15 @@ def make_networks(
         "discriminator": (z_dim + wiring.discriminates_y * (n_categories + 1), 1),
         "label_discriminator": (n_categories, 1),
     }
+    # Without labels nothing else keeps a cluster from never being anybody's likeliest.
+    n_normalized = n_categories if hyper.batch_norm and config.finds_clusters else 0
     modules: dict[str, Module] = {
         subset: MLP(
             config.hidden,
             features,
             hyper.initializer,
             batch_norm=hyper.batch_norm and subset == "encoder",
+            normalized=n_normalized if subset == "encoder" else 0,
         )
         for subset, (_, features) in sizes.items()
     }

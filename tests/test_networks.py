@@ -231,6 +231,22 @@ def test_only_the_encoder_normalizes(normalizing):
         assert ("BatchNorm_0" in layers) == (subset == "encoder")
 
 
+def test_clusters_have_a_normalized_head(tiny_config, tiny_batch):
+    """Every cluster's logit varies over the batch, and by as much as any other's."""
+    networks = networks_for("clustering", tiny_config, clusters=5, batch_norm=True)
+    params = networks.init(KEY, SUBSETS)
+    code = networks.encode(params, tiny_batch.x)
+    assert code.y_logits.shape == (20, 5)
+    np.testing.assert_allclose(code.y_logits.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(code.y_logits.std(axis=0), 2, rtol=1e-2)
+    seen = networks.statistics(params, tiny_batch.x)
+    given = networks.encode(params | seen, tiny_batch.x)
+    np.testing.assert_allclose(given.y_logits, code.y_logits, rtol=1e-3, atol=1e-4)
+    taught = networks_for("semi-supervised", tiny_config, batch_norm=True)
+    logits = taught.encode(taught.init(KEY, SUBSETS), tiny_batch.x).y_logits
+    assert abs(logits.std(axis=0) - 2).max() > 0.1
+
+
 def networks_for(model, config, **settings):
     config = replace(config, model=model, n_classes=4, **settings)
     return make_networks(config, make_prior(config), (8, 8, 1))
