@@ -5,7 +5,7 @@ import sys
 
 def main() -> None:
     """Check the flags, open the run, do what was asked."""
-    from aae_jax.cli import evaluation_request
+    from aae_jax.evaluation_request import evaluation_request
 
     options = evaluation_request(sys.argv[1:])
 

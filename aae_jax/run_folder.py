@@ -241,3 +241,14 @@ def _make(path: Path, *, exist_ok: bool) -> bool:
             "--run-dir"
         ) from error
     return True
+
+
+def refuse_made_in_python(folder: RunFolder, record: RunRecord, call: str) -> None:
+    """Refuse a run that only Python code can go on with; no file names code to run."""
+    made = ["prior=..."] if record.config.prior == "custom" else []
+    made += ["phases=..."] if record.phases is not None else []
+    if made:
+        raise UserError(
+            f"{folder.path} was trained with a prior or phases made in Python; open it "
+            f"there, with {call}{', '.join(made)})"
+        )

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scripts import ROOT, listing
 
-from aae_jax.cli import evaluation_request, exit_status, training_request
+from aae_jax.cli import exit_status, training_request
 from aae_jax.config import Config
 from aae_jax.errors import RunError, UserError
+from aae_jax.evaluation_request import evaluation_request
 from aae_jax.options import (
     PICTURE_NAMES,
     EvaluationOptions,

@@ -25,7 +25,12 @@ from aae_jax.variants import (
 pytestmark = pytest.mark.usefixtures("compiled_in_haste")
 
 KEY = jax.random.key(11)
-QUIET = {"instance_noise": 0.0, "input_noise": 0.0, "gradient_penalty": 0.0}
+QUIET = {
+    "instance_noise": 0.0,
+    "input_noise": 0.0,
+    "gradient_penalty": 0.0,
+    "consistency_weight": 0.0,
+}
 
 
 @pytest.fixture

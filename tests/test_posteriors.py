@@ -43,7 +43,8 @@ def test_codes_are_random_with_a_key_alone(kind):
 
 
 def test_gaussian_codes_have_the_mean_and_deviation_that_the_encoder_says():
-    outputs = jnp.array([[1.0, -2.0, jnp.log(4.0), jnp.log(0.25)]] * 50_000)
+    says = np.array([1, -2, np.log(4), np.log(0.25)], np.float32)
+    outputs = jnp.asarray(np.tile(says, (50_000, 1)))
     z = POSTERIORS["gaussian"].draw(outputs, KEYS[0])
     assert z.mean(axis=0) == pytest.approx([1, -2], abs=0.05)
     assert z.std(axis=0) == pytest.approx([2, 0.5], rel=0.02)

@@ -1,0 +1,120 @@
+"""What evaluate.py is asked to do, refused here before jax is imported."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from aae_jax.checks import check_name, check_number, nearest
+from aae_jax.config import Config
+from aae_jax.data import check_dataset_name
+from aae_jax.errors import UserError
+from aae_jax.flags import given_fields, parse
+from aae_jax.options import (
+    SPLITS,
+    EvaluationOptions,
+    limit_in_bytes,
+    pictures_of,
+)
+from aae_jax.run_folder import open_run, refuse_made_in_python
+
+MAX_SAMPLES = 1_000_000
+
+
+def evaluation_request(argv: Sequence[str]) -> EvaluationOptions:
+    """What evaluate.py is asked to do.
+
+    Raises:
+      UserError: flags that do not go together, no run, an output that cannot be.
+    """
+    options = parse(
+        EvaluationOptions,
+        argv,
+        script="evaluate.py",
+        about="Pictures, metrics, codes and images of a run, finished or not.",
+    )
+    _check_tasks(options, given_fields(argv))
+    check_name("split", options.split, SPLITS[:2])
+    if options.sample is not None:
+        check_number("sample", options.sample, 1, MAX_SAMPLES, whole=True)
+    if options.parzen is not None:
+        check_number("parzen", options.parzen, 2, MAX_SAMPLES, whole=True)
+    check_number("seed", options.seed, 0, 2**32 - 1, whole=True)
+    limit_in_bytes(options.memory_limit)
+    for name in ("decode", "encode"):
+        _check_input(name, getattr(options, name))
+    if options.dataset is not None:
+        check_dataset_name(options.dataset, data_dir=options.data_dir)
+    folder = open_run(options.run_dir)
+    record = folder.read_record()
+    refuse_made_in_python(folder, record, f"Run.load('{folder.path}', ")
+    _refuse_pictures(options.pictures, record.config)
+    return dataclasses.replace(options, run_dir=folder.path)
+
+
+def _refuse_pictures(names: Sequence[str], config: Config) -> None:
+    """Refuse pictures that the run's model has nothing to draw for."""
+    has = pictures_of(config)
+    for name in names:
+        if name not in has:
+            flags = ", ".join(f"--{each}" for each in has)
+            raise UserError(
+                f"a run of model={config.model!r} has no --{name}; it has {flags}"
+            )
+
+
+def _check_tasks(options: EvaluationOptions, given: set[str]) -> None:
+    """Refuse tasks that do not go together, and an --out that does not fit them."""
+    names = ("encode", "decode", "sample", "parzen")
+    tasks = [name for name in names if getattr(options, name) is not None]
+    looks = [*options.pictures, *(["metrics"] if options.metrics else [])]
+    if len(tasks) > 1 or (tasks and looks):
+        raise UserError(
+            f"got --{' and --'.join([*tasks, *looks])}; give --encode, --decode, "
+            "--sample or --parzen alone"
+        )
+    if "seed" in given and options.sample is None and options.parzen is None:
+        raise UserError("--seed is that of --sample N; leave it out, or add --sample")
+    if tasks and tasks != ["parzen"] and "split" in given:
+        raise UserError(
+            f"--split does nothing with --{tasks[0]}; leave it out, or give --encode "
+            "the name of a split"
+        )
+    prints = {"parzen", "metrics"} & {*tasks, *looks}
+    if tasks and not prints:
+        _check_output(options.out, tasks[0])
+    elif options.out is not None and {*tasks, *looks} == prints != set():
+        raise UserError(
+            f"got --out {options.out} and no picture; --{prints.pop()} prints to "
+            "stdout, so leave --out away"
+        )
+    elif options.out is not None and options.out.exists() and not options.out.is_dir():
+        raise UserError(f"{options.out} is a file; give --out a folder for pictures")
+    elif options.out is not None and options.out.suffix.lower() in (".png", ".npz"):
+        raise UserError(
+            f"got --out {options.out}, the name of a file; give a folder for pictures"
+        )
+
+
+def _check_input(name: str, value: str | Path | None) -> None:
+    """Refuse a path to codes or images at which nothing is."""
+    if value is None or value in SPLITS or Path(value).expanduser().exists():
+        return
+    if name == "decode":
+        raise UserError(
+            f"{value} does not exist; give --decode an .npz file that holds codes z"
+        )
+    raise UserError(
+        f"encode={str(value)!r} is no split and no path; choose test, validation or "
+        f"train, or name a file or folder of images{nearest(str(value), SPLITS)}"
+    )
+
+
+def _check_output(out: Path | None, task: str) -> None:
+    """Refuse an .npz file that is not named, cannot be, or is already there."""
+    if out is None or out.suffix != ".npz":
+        got = "none" if out is None else str(out)
+        raise UserError(f"--{task} writes an .npz file, got {got}; add --out FILE.npz")
+    if out.exists() or out.is_symlink():
+        raise UserError(f"{out} exists and is not overwritten; choose another --out")
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"the folder of {out} does not exist; make it first")
