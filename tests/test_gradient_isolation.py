@@ -56,6 +56,8 @@ def assert_moves_only(name, before, after):
         old, new = bits(before.params[subset]), bits(after.params[subset])
         if subset in MOVES[name]:
             still = [path for path in old if old[path] == new[path]]
+            if name == "generator":  # it reads codes, and no category
+                still = [path for path in still if "BatchNorm_2" not in path]
             assert not still, f"{name} leaves {subset} {still} where they were"
         else:
             assert old == new, f"{name} moves {subset}"
