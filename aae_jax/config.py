@@ -53,6 +53,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "instance_noise_final": (0, 1),
     "gradient_penalty": (0, 1e3),
     "input_noise": (0, 10),
+    "shift": (0, 64),
     "head_distance": (0, 100),
     "consistency_weight": (0, 1e6),
     "consistency_radius": (0, 1e3),
@@ -66,6 +67,7 @@ _WHOLE = (
     "steps",
     "batch_size",
     "seed",
+    "shift",
 )
 
 
@@ -184,6 +186,8 @@ class Config:
     """Adam's epsilon there."""
     classification_final: float | None = None
     """Share of that rate at the end of a cosine schedule."""
+    shift: int | None = None
+    """By how many pixels training moves each image at random, at most, both ways."""
     head_distance: float | None = None
     """Distance, in units of the prior's deviation, under which two cluster heads cost
     something."""

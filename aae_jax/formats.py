@@ -16,6 +16,7 @@ _ADDED: Mapping[int, Mapping[str, Any]] = {
         "classification_beta1": 0.9,
         "classification_epsilon": 1e-8,
         "classification_final": 1.0,
+        "shift": 0,
         "head_distance": 1.0,
         "consistency_weight": 0.0,
         "consistency_radius": 2.0,

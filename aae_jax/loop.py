@@ -1,7 +1,7 @@
 """The compiled loop: many steps in one call, on a data set that stays on the device."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from aae_jax.priors import Prior
 from aae_jax.training import (
     LABELLED_ORDER_STREAM,
     ORDER_STREAM,
+    SHIFT_STREAM,
     StepInfo,
     TrainState,
     Update,
@@ -127,7 +128,10 @@ def make_loop(config: Config, step: Update) -> Loop:
                 jax.lax.dynamic_slice(order, (first,), (config.batch_size,))
                 for order in orders
             ]
-            state, info = step(carry.state, take(data, *rows))
+            key = jax.random.fold_in(carry.state.key, SHIFT_STREAM)
+            key = jax.random.fold_in(key, index)
+            batch = shifted(take(data, *rows), key, config.hyperparameters.shift)
+            state, info = step(carry.state, batch)
             sums = jax.tree.map(jnp.add, carry.sums, info)
             first_bad = {
                 name: jnp.where(jnp.isfinite(norm), NEVER, index)
@@ -140,6 +144,31 @@ def make_loop(config: Config, step: Update) -> Loop:
         return jax.lax.fori_loop(first_step, until, body, carry)
 
     return jax.jit(loop, donate_argnums=0)
+
+
+def shifted(batch: Batch, key: PRNGKeyArray, pixels: int) -> Batch:
+    """Each image moved by up to so many pixels both ways; its edge fills what is bare.
+
+    The labelled images are moved apart from the others.
+    """
+    if not pixels:
+        return batch
+    keys = jax.random.split(key)
+    x_labelled = batch.x_labelled
+    if x_labelled is not None:
+        x_labelled = _shifted(x_labelled, keys[1], pixels)
+    return replace(batch, x=_shifted(batch.x, keys[0], pixels), x_labelled=x_labelled)
+
+
+def _shifted(x: Array, key: PRNGKeyArray, pixels: int) -> Array:
+    around = ((0, 0), (pixels, pixels), (pixels, pixels), (0, 0))
+    padded = jnp.pad(x, around, mode="edge")
+    first = jax.random.randint(key, (len(x), 2), 0, 2 * pixels + 1)
+
+    def cut(image: Array, first: Array) -> Array:
+        return jax.lax.dynamic_slice(image, (*first, 0), x.shape[1:])
+
+    return jax.vmap(cut)(padded, first)
 
 
 def take(

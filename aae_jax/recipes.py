@@ -45,6 +45,7 @@ class Hyperparameters:
     instance_noise_final: float
     gradient_penalty: float
     input_noise: float
+    shift: int
     head_distance: float
     consistency_weight: float
     consistency_radius: float
@@ -79,6 +80,7 @@ _GUIDE = Hyperparameters(
     instance_noise_final=1.0,
     gradient_penalty=0.0,
     input_noise=0.0,
+    shift=0,
     head_distance=1.0,
     consistency_weight=0.0,
     consistency_radius=2.0,

@@ -185,7 +185,7 @@ def test_every_flag_of_train_reaches_its_field(place):
         "--reconstruction-final 0.04 --discriminator-final 0.05 "
         "--reconstruction-weight 7 --reconstruction-weight-final 0.07 "
         "--instance-noise 0.08 --instance-noise-final 0.9 --gradient-penalty 0.8 "
-        "--input-noise 0.9 --encoder gaussian --batch-norm True "
+        "--input-noise 0.9 --shift 2 --encoder gaussian --batch-norm True "
         "--standardize-codes False --run-dir new --data-dir data --memory-limit 0.5 "
         "--no-figures --quiet"
     )

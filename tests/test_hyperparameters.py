@@ -6,6 +6,7 @@ import jax
 import pytest
 
 from aae_jax.config import Config
+from aae_jax.loop import TrainingData, init_loop, make_loop
 from aae_jax.priors import make_prior
 from aae_jax.recipes import UNREAD
 from aae_jax.training import init, make_step
@@ -29,7 +30,7 @@ class Watched:
 
 @pytest.mark.parametrize("model", VARIANTS)
 def test_what_is_said_to_do_nothing_in_a_variant_is_never_read(
-    model, tiny_config_of, tiny_batch, monkeypatch
+    model, tiny_config_of, monkeypatch
 ):
     # What is read only where something else is not 0 is read here.
     config = replace(tiny_config_of(model), consistency_weight=1.0, instance_noise=0.1)
@@ -37,9 +38,12 @@ def test_what_is_said_to_do_nothing_in_a_variant_is_never_read(
     watched = Watched(config.hyperparameters)
     monkeypatch.setattr(Config, "hyperparameters", watched)
 
+    step, rows = make_step(config), jax.numpy.arange(20)
+    data = TrainingData(jax.numpy.zeros((20, *SHAPE), "uint8"), rows, rows)
+
     def train(key):
-        state = init(config, key, image_shape=SHAPE)
-        return make_step(config)(state, tiny_batch)
+        carry = init_loop(config, key, step=step, image_shape=SHAPE)
+        return make_loop(config, step)(carry, data, 1)
 
     jax.eval_shape(train, jax.random.key(0))
     # Steps are given; networks are described whether a variant has them or not.

@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 from states import assert_same_bits
 
-from aae_jax.loop import NEVER, TrainingData, data_order, init_loop, make_loop, take
-from aae_jax.phases import Phase
+from aae_jax.loop import (
+    NEVER,
+    TrainingData,
+    data_order,
+    init_loop,
+    make_loop,
+    shifted,
+    take,
+)
+from aae_jax.phases import Batch, Phase
 from aae_jax.training import make_step
 from aae_jax.variants import RECONSTRUCTION
 
@@ -239,3 +247,35 @@ def test_first_bad_names_the_phase_and_the_step(tiny_config, data):
         carry = loop(carry, white, np.int32(end))
         names = ("reconstruction", "poison", "after")
         assert [int(carry.first_bad[name]) for name in names] == expected
+
+
+def test_shifted_images_are_the_images_elsewhere():
+    """Each by its own whole number of pixels, the same for all channels."""
+    x = jax.random.uniform(jax.random.key(3), (200, 6, 7, 3))
+    batch = Batch(x, jnp.arange(200), x[:50], jnp.arange(50))
+    moved = shifted(batch, jax.random.key(0), 2)
+    padded = np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
+    steps = [(down, right) for down in range(5) for right in range(5)]
+    for before, after in ((padded, moved.x), (padded[:50], moved.x_labelled)):
+        found = []
+        for image, ours in zip(before, np.asarray(after), strict=True):
+            fits = [
+                step
+                for step in steps
+                if (image[step[0] : step[0] + 6, step[1] : step[1] + 7] == ours).all()
+            ]
+            assert len(fits) == 1
+            found += fits
+        assert len(set(found)) > 15
+    np.testing.assert_array_equal(moved.y, batch.y)
+    assert not np.array_equal(moved.x[:50], moved.x_labelled)
+    assert shifted(batch, jax.random.key(0), 0) is batch
+    assert shifted(Batch(x), jax.random.key(0), 1).x_labelled is None
+
+
+def test_a_training_with_shifts_is_another(tiny_config, step, begin, loop, data):
+    moving = make_loop(replace(tiny_config, shift=1), step)
+    plain = loop(begin(), data, np.int32(1)).state.params
+    moved = moving(begin(), data, np.int32(1)).state.params
+    with pytest.raises(AssertionError, match="differs"):
+        assert_same_bits(plain, moved)

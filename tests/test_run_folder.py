@@ -300,7 +300,7 @@ def test_a_run_of_the_first_format_means_what_it_meant(tmp_path):
     """It says nothing of what came later, and did without."""
     kept = dataclasses.asdict(RECORD.config)
     came_later = ("encoder", "labels", "n_classes", "clusters", "batch_norm")
-    came_later += ("head_distance", "consistency_weight", "consistency_radius")
+    came_later += ("shift", "head_distance", "consistency_weight", "consistency_radius")
     came_later += tuple(name for name in kept if name.startswith("classification_"))
     for name in came_later:
         kept.pop(name)
