@@ -151,11 +151,18 @@ def _refuse_unread(config: Config, given: set[str]) -> None:
                 f"choose a model that reads it out of {', '.join(_readers(name))}"
             )
     _refuse_unread_labels(config, given)
+    hyper = config.hyperparameters
     finals = sorted(name for name in given if name.endswith("_final"))
-    if finals and config.hyperparameters.schedule == "constant":
+    if finals and hyper.schedule != "cosine":
         raise UserError(
             f"--{finals[0].replace('_', '-')} is for the cosine schedule and yours is "
-            "constant; leave it out, or add --schedule cosine"
+            f"{hyper.schedule}; leave it out, or add --schedule cosine"
+        )
+    epsilons = sorted(name for name in given if name.endswith("_epsilon"))
+    if epsilons and hyper.optimizer != "adam":
+        raise UserError(
+            f"--{epsilons[0].replace('_', '-')} is Adam's and your optimizer is "
+            f"{hyper.optimizer}; leave it out, or add --optimizer adam"
         )
     if "prior_shape" in given and config.prior != "gamma":
         raise UserError(

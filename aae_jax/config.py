@@ -29,9 +29,10 @@ PARTED_PRIORS = (*PLANAR_PRIORS, "custom")
 """Those of which labels can choose a part."""
 ENCODERS = ("deterministic", "gaussian", "universal")
 INITIALIZERS = ("normal", "lecun", "spread")
-SCHEDULES = ("constant", "cosine")
+OPTIMIZERS = ("adam", "sgd")
+SCHEDULES = ("constant", "cosine", "steps")
 
-
+_NAMED = {"initializer": INITIALIZERS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 _ADAMS = ("reconstruction", "discriminator", "generator", "classification")
 _RANGES: Mapping[str, tuple[float, float]] = {
     "z_dim": (1, 1024),
@@ -116,7 +117,8 @@ class Config:
     """How many clusters training looks for (clustering: 16; dim-reduction without
     labels: 20)."""
     recipe: str = "tuned"
-    """Where the hyper-parameters that are not given come from: tuned or guide."""
+    """Where the hyper-parameters that are not given come from: tuned, guide (the
+    guide's own) or paper (those of Makhzani et al. 2015)."""
     dataset: str = "auto"
     """mnist, fashion_mnist, sample, the name of another prepared tfds set, or a path;
     auto takes mnist where it is prepared and else the sample that comes along."""
@@ -138,12 +140,15 @@ class Config:
     prior)."""
     batch_norm: bool | None = None
     """Whether the encoder normalizes its units over each batch."""
+    optimizer: str | None = None
+    """What moves the weights: adam, or sgd with beta1 as momentum."""
     schedule: str | None = None
-    """Rates, weights and noise: constant, or cosine down to the final shares."""
+    """Rates, weights and noise: constant, or cosine down to the final shares; or steps,
+    where rates fall to a tenth after a hundredth and again after a fifth of the run."""
     reconstruction_rate: float | None = None
-    """Adam's rate where encoder and decoder learn to reconstruct."""
+    """Rate where encoder and decoder learn to reconstruct."""
     reconstruction_beta1: float | None = None
-    """Adam's beta1 there."""
+    """Adam's beta1 there, or the momentum."""
     reconstruction_epsilon: float | None = None
     """Adam's epsilon there."""
     reconstruction_final: float | None = None
@@ -153,17 +158,17 @@ class Config:
     reconstruction_weight_final: float | None = None
     """Share of that weight at the end of a cosine schedule."""
     discriminator_rate: float | None = None
-    """Adam's rate of the discriminator."""
+    """Rate of the discriminator."""
     discriminator_beta1: float | None = None
-    """Adam's beta1 there."""
+    """Adam's beta1 there, or the momentum."""
     discriminator_epsilon: float | None = None
     """Adam's epsilon there."""
     discriminator_final: float | None = None
     """Share of that rate at the end of a cosine schedule."""
     generator_rate: float | None = None
-    """Adam's rate where the encoder learns to fool the discriminator."""
+    """Rate where the encoder learns to fool the discriminator."""
     generator_beta1: float | None = None
-    """Adam's beta1 there."""
+    """Adam's beta1 there, or the momentum."""
     generator_epsilon: float | None = None
     """Adam's epsilon there."""
     generator_final: float | None = None
@@ -179,9 +184,9 @@ class Config:
     """Standard deviation of the noise added to the images in reconstruction; under a
     cosine schedule it falls to 0."""
     classification_rate: float | None = None
-    """Adam's rate where the encoder learns the labels."""
+    """Rate where the encoder learns the labels."""
     classification_beta1: float | None = None
-    """Adam's beta1 there."""
+    """Adam's beta1 there, or the momentum."""
     classification_epsilon: float | None = None
     """Adam's epsilon there."""
     classification_final: float | None = None
@@ -207,10 +212,9 @@ class Config:
         check_name("recipe", self.recipe, RECIPES)
         check_name("prior", self.prior, PRIOR_SCALES, shown=PRIORS)
         check_name("encoder", self.encoder, ENCODERS)
-        if self.initializer is not None:
-            check_name("initializer", self.initializer, INITIALIZERS)
-        if self.schedule is not None:
-            check_name("schedule", self.schedule, SCHEDULES)
+        for name, allowed in _NAMED.items():
+            if (given := getattr(self, name)) is not None:
+                check_name(name, given, allowed)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if value is not None or name in _REQUIRED:

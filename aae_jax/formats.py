@@ -12,6 +12,7 @@ _ADDED: Mapping[int, Mapping[str, Any]] = {
         "n_classes": None,
         "clusters": None,
         "batch_norm": False,
+        "optimizer": "adam",
         "classification_rate": 0.001,
         "classification_beta1": 0.9,
         "classification_epsilon": 1e-8,

@@ -126,6 +126,7 @@ def test_layers_and_image_sides_out_of_range_are_refused(value):
         ("recipe", {}),
         ("initializer", 1),
         ("schedule", ["cosine"]),
+        ("optimizer", 0),
     ],
 )
 def test_values_of_a_wrong_kind_are_refused_from_python_and_from_a_file(field, value):
@@ -180,6 +181,22 @@ def test_recipe_guide_is_the_published_one():
     config = Config()
     assert (config.hidden, config.z_dim) == ((1000, 1000), 2)
     assert (config.batch_size, config.prior, config.scale) == (100, "normal", 5)
+
+
+def test_recipe_paper_is_the_published_one():
+    for model in MODELS:
+        hyper = Config(model=model, prior="mixture", recipe="paper").hyperparameters
+        assert (hyper.epochs, hyper.optimizer, hyper.schedule) == (5000, "sgd", "steps")
+        adversarial = (hyper.discriminator_rate, hyper.generator_rate)
+        momenta = (hyper.discriminator_beta1, hyper.generator_beta1)
+        assert (*adversarial, *momenta) == (0.1, 0.1, 0.1, 0.1)
+        assert (hyper.classification_rate, hyper.classification_beta1) == (0.1, 0.9)
+        # On half the sum over the pixels of MNIST; the loss is their mean.
+        per_pixel = hyper.reconstruction_rate * hyper.reconstruction_weight
+        assert per_pixel == pytest.approx(0.01 * 784 / 2)
+        assert hyper.reconstruction_beta1 == 0.9
+        assert hyper.batch_norm == (model == "clustering")
+        assert (hyper.input_noise, hyper.consistency_weight) == (0.3, 0)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -1,4 +1,4 @@
-"""Optimizers: Adam with each phase's rates against closed forms, schedules."""
+"""Optimizers: Adam and SGD with each phase's rates against closed forms, schedules."""
 
 from dataclasses import replace
 
@@ -64,6 +64,16 @@ def test_each_phase_has_adam_with_its_own_settings(phase, rate, beta1, epsilon):
         np.testing.assert_allclose(first[name], expected, rtol=1e-4)
         expected = -rate * mean / (np.sqrt(square) + epsilon)
         np.testing.assert_allclose(second[name], expected, rtol=1e-4)
+
+
+def test_sgd_has_the_phase_s_rate_and_momentum():
+    first, second = two_updates(replace(CONFIG, optimizer="sgd"), GENERATOR)
+    rate, momentum = CONFIG.generator_rate, CONFIG.generator_beta1
+    np.testing.assert_allclose(first["encoder"], -rate * FIRST, rtol=1e-5)
+    expected = -rate * (momentum * FIRST + SECOND)
+    np.testing.assert_allclose(second["encoder"], expected, rtol=1e-5)
+    assert not second["decoder"].any()
+    assert not second["discriminator"].any()
 
 
 def test_each_phase_ends_at_its_own_final_share():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aae_jax.config import Config
-from aae_jax.schedules import make_schedule
+from aae_jax.schedules import make_rate_schedule, make_schedule
 
 
 def test_constant_schedule_stays_and_needs_no_length_in_steps():
@@ -23,3 +23,22 @@ def test_cosine_schedule_falls_from_the_rate_to_the_final_share(final):
     )
     assert rates[0] == 0.5
     assert rates[-1] == pytest.approx(0.5 * final)
+
+
+def test_stepped_rates_fall_twice_to_a_tenth_and_all_else_stays():
+    config = Config(schedule="steps", steps=500)
+    rate = make_rate_schedule(config, 0.5, final=0.3)
+    rates = [float(rate(step)) for step in (0, 4, 6, 99, 101, 499)]
+    np.testing.assert_allclose(rates, [0.5, 0.5, 0.05, 0.05, 0.005, 0.005], rtol=1e-6)
+    noise = make_schedule(config, 0.5, final=0.3)
+    assert noise(0) == noise(499) == 0.5
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_rates_follow_the_other_schedules_as_everything_does(schedule):
+    config = Config(schedule=schedule, steps=100)
+    rate = make_rate_schedule(config, 0.5, final=0.3)
+    other = make_schedule(config, 0.5, final=0.3)
+    assert [rate(step) for step in (0, 40, 100)] == [
+        other(step) for step in (0, 40, 100)
+    ]
