@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from aae_jax.config import PRIORS, Config
+from aae_jax.config import Config
+from aae_jax.config_checks import PRIORS
 from aae_jax.errors import UserError
 from aae_jax.recipes import MODELS, RECIPES, recipe_for
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aae_jax.config import PRIORS, Config
+from aae_jax.config import Config
+from aae_jax.config_checks import PRIORS
 from aae_jax.networks import STATISTICS, make_networks
 from aae_jax.priors import make_prior
 

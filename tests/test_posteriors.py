@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aae_jax.config import ENCODERS, Config
+from aae_jax.config import Config
+from aae_jax.config_checks import ENCODERS
 from aae_jax.networks import make_networks
 from aae_jax.posteriors import POSTERIORS
 from aae_jax.priors import make_prior

@@ -10,7 +10,8 @@ import pytest
 import scipy.stats
 
 from aae_jax import priors
-from aae_jax.config import PRIORS, Config
+from aae_jax.config import Config
+from aae_jax.config_checks import PRIORS
 from aae_jax.errors import UserError
 from aae_jax.priors import Prior, make_prior
 from aae_jax.training import make_step
