@@ -138,6 +138,11 @@ class Config:
     head_distance: float | None = None
     """Distance, in units of the prior's deviation, under which two cluster heads cost
     something."""
+    drawn_categories: bool | None = None
+    """Whether the label discriminator sees categories drawn from q(y|x), in the mean
+    over all draws, or q(y|x) itself."""
+    entropy_weight: float | None = None
+    """Weight, beside the label generator loss, of how undecided categories are."""
     consistency_weight: float | None = None
     """Weight, beside the label generator loss, of the change of an image's category
     under the worst small change of the image."""

@@ -56,6 +56,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "input_noise": (0, 10),
     "shift": (0, 64),
     "head_distance": (0, 100),
+    "entropy_weight": (0, 1e6),
     "consistency_weight": (0, 1e6),
     "consistency_radius": (0, 1e3),
 }
@@ -94,7 +95,7 @@ def check_config(config: "Config") -> None:
             f"prior={config.prior!r} lies in the plane, got z_dim={config.z_dim}; "
             "use --z-dim 2, or normal, uniform or gamma for other dimensions"
         )
-    if config.wiring.discriminates_y and config.prior not in PARTED_PRIORS:
+    if config.wiring.parts_prior and config.prior not in PARTED_PRIORS:
         raise UserError(
             f"model={config.model!r} lets labels choose a part of the prior, and "
             f"prior={config.prior!r} has none; use --prior mixture or swiss-roll"
@@ -109,7 +110,7 @@ def check_config(config: "Config") -> None:
         check_sizes("image_size", config.image_size, 1024, "--image-size 28 28", n=2)
     if not isinstance(config.dataset, str) or not config.dataset:
         raise UserError(f"dataset={config.dataset!r} is no name; give such as mnist")
-    for name in ("standardize_codes", "batch_norm"):
+    for name in ("standardize_codes", "batch_norm", "drawn_categories"):
         if (choice := getattr(config, name)) not in (None, True, False):
             raise UserError(f"{name}={choice!r} is neither True nor False")
 

@@ -14,7 +14,7 @@ from aae_jax.data import Dataset
 from aae_jax.first_state import first_state, weights_of
 from aae_jax.holdout import hold_out, watched
 from aae_jax.host_loop import Plan, run_loop
-from aae_jax.loop import TrainingData, init_loop, make_loop
+from aae_jax.loop import Loop, LoopState, TrainingData, init_loop, make_loop
 from aae_jax.measure import Measure, make_measure, metrics_of_split
 from aae_jax.messages import Say, say_on_stderr
 from aae_jax.options import RunOptions
@@ -97,10 +97,7 @@ def fit(
             model = make_model(config, image_shape=shape, prior=prior)
             data, measure = _split(dataset, model, y_train)
             loop = make_loop(config, step)
-            if not options.quiet:
-                say("compiling; the first step comes in a few seconds")
-            # A call of no steps compiles before the clock starts: seconds are training.
-            carry = loop(carry, data, np.int32(carry.state.step))
+            carry = _compile(loop, carry, data, say=None if options.quiet else say)
             carry, seconds = run_loop(
                 plan,
                 loop,
@@ -135,6 +132,15 @@ def _plan(
         batch_size=config.batch_size,
         quiet=quiet,
     )
+
+
+def _compile(
+    loop: Loop, carry: LoopState, data: TrainingData, *, say: Say | None
+) -> LoopState:
+    """A call of no steps, before the clock starts: seconds are those of training."""
+    if say is not None:
+        say("compiling; the first step comes in a few seconds")
+    return loop(carry, data, np.int32(carry.state.step))
 
 
 def _stopped(plan: Plan, step: int, number: int) -> Interrupted:

@@ -87,6 +87,43 @@ def generator_loss(fake_logits: Float[Array, " batch"]) -> Float[Array, ""]:
     return optax.sigmoid_binary_cross_entropy(fake_logits, ones).mean()
 
 
+def drawn_discriminator_loss(
+    logits: Float[Array, " categories"], shares: Float[Array, " categories"]
+) -> Float[Array, ""]:
+    """Cross-entropy of telling uniform categories (1) from those drawn from q(y|x) (0).
+
+    L = -mean_k log s(d_k) - sum_k q_k log(1 - s(d_k)),  s the logistic function.
+
+    The mean of `discriminator_loss` over all draws: a category can only be itself, so
+    what is to be told apart is how often each comes.
+
+    Args:
+      logits: `[categories]`, the discriminator on each category for certain.
+      shares: `[categories]`, q_k, the mean of q(y=k|x) over the batch; they add up
+        to 1.
+
+    Returns:
+      Scalar, in nats. 2 ln 2 = 1.386 where all categories come equally often.
+    """
+    _check_same_shape(logits=logits, shares=shares)
+    softplus = jax.nn.softplus
+    return softplus(-logits).mean() + (shares * softplus(logits)).sum()
+
+
+def drawn_generator_loss(
+    logits: Float[Array, " categories"], shares: Float[Array, " categories"]
+) -> Float[Array, ""]:
+    """Cross-entropy of categories drawn from q(y|x) that should pass for uniform ones.
+
+    L = -sum_k q_k log s(d_k); for the arguments see `drawn_discriminator_loss`.
+
+    Returns:
+      Scalar, in nats. ln 2 = 0.693 where all categories come equally often.
+    """
+    _check_same_shape(logits=logits, shares=shares)
+    return (shares * jax.nn.softplus(-logits)).sum()
+
+
 def gradient_penalty(
     discriminate: Callable[[Float[Array, "batch z_dim"]], Float[Array, " batch"]],
     z: Float[Array, "batch z_dim"],
@@ -163,6 +200,23 @@ def consistency_loss(
     probe = _PROBE * _unit(jax.random.normal(key, x.shape))
     worst = jax.lax.stop_gradient(_unit(jax.grad(change)(probe)))
     return change(radius * worst)
+
+
+def entropy_loss(logits: Float[Array, "batch categories"]) -> Float[Array, ""]:
+    """How undecided the categories of images are: E[H(q(y|x))].
+
+    Args:
+      logits: `[batch, categories]`.
+
+    Returns:
+      Scalar, in nats, mean over the batch; 0 where each image has one category for
+      certain.
+
+    Source: Grandvalet and Bengio 2004, "Semi-supervised learning by entropy
+    minimization"; beside the consistency term in Miyato et al. 2018, section 4.
+    """
+    log_q = jax.nn.log_softmax(logits)
+    return -(jnp.exp(log_q) * log_q).sum(axis=-1).mean()
 
 
 def _unit(r: Float[Array, "batch *image"]) -> Float[Array, "batch *image"]:

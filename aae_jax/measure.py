@@ -31,7 +31,7 @@ def make_measure(
       `error`: where classes are inferred, see `classification_error`;
       `cluster_error` and what stands beside it: where clusters are, see there;
       `part_share`: share of the labelled codes that lie on the part of the prior that
-        their label chooses, where the discriminator sees labels;
+        their label chooses, where labels choose one;
       `discriminator_accuracy`: share of n codes and n prior samples that a logit above
         0 sorts rightly, where there is a discriminator; without instance noise.
     Codes are drawn from q(z|x) where they are compared with the prior, and the centre
@@ -98,7 +98,8 @@ def _make_observe(
     labels = np.full(len(x), -1, np.int32) if y is None else y
     images = jax.device_put((x, labels, jax.random.split(key, len(x))))
     shown = (images[1],) if networks.wiring.discriminates_y else ()
-    z_prior = jax.jit(lambda: model.prior.sample(key, len(x), *shown))()
+    chosen = shown if networks.wiring.parts_prior else ()
+    z_prior = jax.jit(lambda: model.prior.sample(key, len(x), *chosen))()
 
     def there_and_back(params: Params, image: Array, y: Array, key: Array) -> _Observed:
         image = image[None].astype(np.float32) / 255
@@ -133,7 +134,7 @@ def _class_metrics(
     result: dict[str, Any] = {}
     codes = np.asarray(seen.codes, np.float64)
     part_of = model.prior.part_of
-    if model.networks.wiring.discriminates_y and part_of is not None and (y >= 0).any():
+    if model.networks.wiring.parts_prior and part_of is not None and (y >= 0).any():
         on_its_part = np.asarray(jax.jit(part_of)(seen.z)) == y
         result["part_share"] = float(on_its_part[y >= 0].mean())
     if (accuracy := knn_accuracy(codes, y)) is not None:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-Module = nn.Module
+Module, initializers = nn.Module, nn.initializers
 Heads = partial(nn.Dense, use_bias=False)
 """A point for each category: `Heads(z_dim)`."""
 

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from numpy.typing import NDArray
 
 from aae_jax.config import Config
-from aae_jax.mlp import MLP, Heads, Module
+from aae_jax.mlp import MLP, Heads, Module, initializers
 from aae_jax.posteriors import POSTERIORS, Posterior
 from aae_jax.priors import Prior
 from aae_jax.wirings import WIRINGS, Wiring
@@ -73,6 +73,7 @@ class Networks:
       wiring, posterior: see there.
       shift, scale: the discriminator sees (z - shift) / scale; numbers, or arrays
         `[1, z_dim]`.
+      head_unit: `[1, z_dim]`, the prior's deviation.
       kinks: `kinks[subset](key, n) -> [n, z_dim]`, codes through which the kinks of the
         n units of a network's first layer go at first, whatever the category; with
         biases of 0 for subsets that are not there.
@@ -86,6 +87,7 @@ class Networks:
     posterior: Posterior
     shift: NDArray[np.float32] | float
     scale: NDArray[np.float32] | float
+    head_unit: NDArray[np.float32]
     kinks: Mapping[str, Callable[[PRNGKeyArray, int], Array]]
 
     def init(self, key: PRNGKeyArray, subsets: Collection[str]) -> Params:
@@ -204,7 +206,7 @@ class Networks:
     ) -> Float[Array, "batch height width channels"]:
         """Images of prior samples, each of its category y where there are any."""
         if self.wiring.adds_heads:
-            z = z + params["cluster_heads"]["kernel"][y]
+            z = z + self.heads(params)[y]
         if self.wiring.decodes_y:
             return self.decode(params, z, jax.nn.one_hot(y, self.n_categories))
         return self.decode(params, z)
@@ -213,7 +215,11 @@ class Networks:
         """Codes as the decoder reads them: z, plus sum_k q(k|x) head_k with heads."""
         if not self.wiring.adds_heads:
             return code.z
-        return code.z + self._apply("cluster_heads", params, code.y)
+        return code.z + code.y @ self.heads(params)
+
+    def heads(self, params: Params) -> Float[Array, "categories z_dim"]:
+        """Where each cluster is centred; learned in units of the prior's deviation."""
+        return params["cluster_heads"]["kernel"] * self.head_unit
 
     def _encoder_inputs(self, x: Array, key: PRNGKeyArray | None) -> Array:
         """Images as rows of pixels, with the noise that the encoder reads beside."""
@@ -283,7 +289,11 @@ def make_networks(
         "label_discriminator": (n_categories, 1),
     }
     # Without labels nothing else keeps a cluster from never being anybody's likeliest.
-    n_normalized = n_categories if hyper.batch_norm and config.finds_clusters else 0
+    n_normalized = (
+        n_categories
+        if hyper.batch_norm and config.finds_clusters and not hyper.drawn_categories
+        else 0
+    )
     modules: dict[str, Module] = {
         subset: MLP(
             config.hidden,
@@ -294,8 +304,11 @@ def make_networks(
         )
         for subset, (_, features) in sizes.items()
     }
-    modules["cluster_heads"] = Heads(z_dim)
-    sizes["cluster_heads"] = (n_categories, z_dim)
+    if wiring.adds_heads:
+        # Spread over about as much as lets them be that far from each other.
+        spread = initializers.normal(hyper.head_distance / 2)
+        modules["cluster_heads"] = Heads(z_dim, kernel_init=spread)
+        sizes["cluster_heads"] = (n_categories, z_dim)
     shift = prior.mean[None] if hyper.standardize_codes else 0.0
     scale = prior.std[None] if hyper.standardize_codes else 1.0
     kinks = {
@@ -311,5 +324,6 @@ def make_networks(
         posterior=posterior,
         shift=shift,
         scale=scale,
+        head_unit=prior.std[None],
         kinks=kinks if hyper.initializer == "spread" else {},
     )

@@ -112,7 +112,7 @@ def pictures_of(config: Config) -> tuple[str, ...]:
         "grid": wiring.decodes_y,
         "styles": not wiring.decodes_y,
         "heads": not config.finds_clusters,
-        "manifold": not wiring.discriminates_y or config.prior == "custom",
+        "manifold": not wiring.parts_prior or config.prior == "custom",
     }
     return tuple(name for name in PICTURE_NAMES if not missing.get(name))
 

@@ -4,6 +4,7 @@ Each returns the scalar that is differentiated, and the named terms that are log
 """
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from aae_jax import losses
@@ -29,7 +30,7 @@ def reconstruction_with_heads_phase_loss(
     loss, terms = reconstruction_phase_loss(params, batch, key, model)
     heads = params["cluster_heads"]["kernel"]
     apart = model.config.hyperparameters.head_distance
-    crowding = losses.cluster_head_loss(heads, apart * float(model.prior.std.mean()))
+    crowding = losses.cluster_head_loss(heads, apart)
     return loss + crowding, terms | {"cluster_heads": crowding}
 
 
@@ -38,16 +39,17 @@ def discriminator_phase_loss(
 ) -> tuple[Array, Terms]:
     """Cross-entropy of prior samples against codes, plus half the gradient penalty.
 
-    Where the discriminator sees labels, the label of an image chooses the part of the
-    prior that its sample comes from. The penalty is taken at the samples and at the
-    codes, with their instance noise, and both are added.
+    Where the discriminator sees labels, the codes of each class are to follow the
+    prior, or the part of it that the label chooses. The penalty is taken at the samples
+    and at the codes, with their instance noise, and both are added.
     """
     sample_key, real_key, fake_key = jax.random.split(key, 3)
-    seen = _seen_labels(batch, model)
+    batch, seen = _as_discriminated(batch, model)
     # Codes are data here: the discriminator must not pull the encoder its way.
     z = jax.lax.stop_gradient(_encode(params, batch, key, model).z)
     z = _with_instance_noise(fake_key, z, model)
-    z_prior = model.prior.sample(sample_key, len(z), *seen)
+    chosen = seen if model.networks.wiring.parts_prior else ()
+    z_prior = model.prior.sample(sample_key, len(z), *chosen)
     z_prior = _with_instance_noise(real_key, z_prior, model)
 
     def discriminate(points: Array) -> Array:
@@ -69,9 +71,10 @@ def generator_phase_loss(
     params: Params, batch: Batch, key: PRNGKeyArray, model: Model
 ) -> tuple[Array, Terms]:
     """Cross-entropy of codes that should pass for prior samples."""
+    batch, seen = _as_discriminated(batch, model)
     z = _encode(params, batch, key, model).z
     z = _with_instance_noise(key, z, model)
-    logits = model.networks.discriminate(params, z, *_seen_labels(batch, model))
+    logits = model.networks.discriminate(params, z, *seen)
     loss = losses.generator_loss(logits)
     return loss, {"generator": loss}
 
@@ -97,17 +100,21 @@ def joint_phase_loss(
 def label_discriminator_phase_loss(
     params: Params, batch: Batch, key: PRNGKeyArray, model: Model
 ) -> tuple[Array, Terms]:
-    """Cross-entropy of categories drawn at random against those inferred.
+    """Cross-entropy of uniform categories against those inferred.
 
     Source: Makhzani et al. 2015, section 5: q(y) is matched to Cat(y).
     """
+    networks = model.networks
     y = jax.lax.stop_gradient(_encode(params, batch, key, model).y)
-    n_categories = model.networks.n_categories
-    drawn = jax.random.randint(key, (len(y),), 0, n_categories)
-    y_prior = jax.nn.one_hot(drawn, n_categories)
+    if model.config.hyperparameters.drawn_categories:
+        logits = _logits_of_categories(params, model)
+        loss = losses.drawn_discriminator_loss(logits, y.mean(axis=0))
+        return loss, {"label_discriminator": loss}
+    drawn = jax.random.randint(key, (len(y),), 0, networks.n_categories)
+    y_prior = jax.nn.one_hot(drawn, networks.n_categories)
     loss = losses.discriminator_loss(
-        model.networks.discriminate_category(params, y_prior),
-        model.networks.discriminate_category(params, y),
+        networks.discriminate_category(params, y_prior),
+        networks.discriminate_category(params, y),
     )
     return loss, {"label_discriminator": loss}
 
@@ -115,23 +122,30 @@ def label_discriminator_phase_loss(
 def label_generator_phase_loss(
     params: Params, batch: Batch, key: PRNGKeyArray, model: Model
 ) -> tuple[Array, Terms]:
-    """Cross-entropy of inferred categories that should pass for drawn ones.
+    """Cross-entropy of inferred categories that should pass for uniform ones.
 
-    Plus, by its weight, how much they change under small changes of the images.
+    Plus, by their weights, how undecided they are, and how much they change under small
+    changes of the images.
     """
     hyper, networks = model.config.hyperparameters, model.networks
-    y = _encode(params, batch, key, model).y
-    loss = losses.generator_loss(networks.discriminate_category(params, y))
+    code = _encode(params, batch, key, model)
+    if hyper.drawn_categories:
+        logits = _logits_of_categories(params, model)
+        loss = losses.drawn_generator_loss(logits, code.y.mean(axis=0))
+    else:
+        loss = losses.generator_loss(networks.discriminate_category(params, code.y))
     terms = {"label_generator": loss}
+    if hyper.entropy_weight:
+        terms["entropy"] = losses.entropy_loss(_logits(code))
+        loss = loss + hyper.entropy_weight * terms["entropy"]
     if hyper.consistency_weight:
-        change = losses.consistency_loss(
+        terms["consistency"] = losses.consistency_loss(
             lambda x: _logits(networks.encode(params, x, _encoder_key(key))),
             batch.x,
             key,
             radius=hyper.consistency_radius,
         )
-        loss = loss + hyper.consistency_weight * change
-        terms["consistency"] = change
+        loss = loss + hyper.consistency_weight * terms["consistency"]
     return loss, terms
 
 
@@ -160,17 +174,36 @@ def _logits(code: Code) -> Float[Array, "batch categories"]:
     return code.y_logits
 
 
+def _logits_of_categories(params: Params, model: Model) -> Float[Array, " categories"]:
+    """What the label discriminator says of each category for certain."""
+    certain = jnp.eye(model.networks.n_categories)
+    return model.networks.discriminate_category(params, certain)
+
+
 def _encoder_key(key: PRNGKeyArray) -> PRNGKeyArray:
     """For what is random in the encoder; apart from all that a phase draws itself."""
     return jax.random.fold_in(key, 1)
 
 
-def _seen_labels(batch: Batch, model: Model) -> tuple[Int[Array, " batch"], ...]:
-    """The labels where the discriminator sees them, else nothing."""
-    if not model.networks.wiring.discriminates_y:
-        return ()
+def _as_discriminated(
+    batch: Batch, model: Model
+) -> tuple[Batch, tuple[Int[Array, " batch"], ...]]:
+    """The images whose codes the discriminator sees, and their labels if it sees them.
+
+    Where labels choose the part of the prior, the labelled images stand beside the
+    others, which may have few.
+    """
+    wiring = model.networks.wiring
+    if not wiring.discriminates_y:
+        return batch, ()
     assert batch.y is not None
-    return (batch.y,)
+    if not wiring.parts_prior:
+        return batch, (batch.y,)
+    assert batch.x_labelled is not None
+    assert batch.y_labelled is not None
+    x = jnp.concatenate([batch.x, batch.x_labelled])
+    y = jnp.concatenate([batch.y, batch.y_labelled])
+    return Batch(x, y), (y,)
 
 
 def _with_input_noise(

@@ -48,6 +48,8 @@ class Hyperparameters:
     input_noise: float
     shift: int
     head_distance: float
+    drawn_categories: bool
+    entropy_weight: float
     consistency_weight: float
     consistency_radius: float
     standardize_codes: bool
@@ -83,7 +85,9 @@ _GUIDE = Hyperparameters(
     gradient_penalty=0.0,
     input_noise=0.0,
     shift=0,
-    head_distance=1.0,
+    head_distance=6.0,
+    drawn_categories=False,
+    entropy_weight=0.0,
     consistency_weight=0.0,
     consistency_radius=2.0,
     standardize_codes=False,
@@ -204,8 +208,13 @@ _ADVERSARY = (
     "gradient_penalty",
     "standardize_codes",
 )
-_CONSISTENCY = ("consistency_weight", "consistency_radius")
-_NO_CLASSES = (*_CLASSIFICATION, *_CONSISTENCY, "head_distance")
+_CATEGORIES = (
+    "drawn_categories",
+    "entropy_weight",
+    "consistency_weight",
+    "consistency_radius",
+)
+_NO_CLASSES = (*_CLASSIFICATION, *_CATEGORIES, "head_distance")
 UNREAD: Mapping[str, tuple[str, ...]] = {
     "aae": (*_WEIGHT, *_NO_CLASSES),
     "aae-joint": (*_GENERATOR, *_NO_CLASSES),

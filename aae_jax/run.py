@@ -206,16 +206,16 @@ class Run:
         y = np.arange(networks.n_categories, dtype=np.int32)
         z = np.broadcast_to(mean, (len(y), len(mean)))
         if networks.wiring.adds_heads:
-            z = z + np.asarray(self.params["cluster_heads"]["kernel"])
+            z = z + np.asarray(networks.heads(self.params))
         return self.decode(z, y if self.reads_category else None)
 
     @cached_property
     def code_prior(self) -> Prior:
         """What codes, as `encode` gives them, should follow: cluster heads included."""
-        prior = self.model.prior
-        if not self.model.networks.wiring.adds_heads:
+        prior, networks = self.model.prior, self.model.networks
+        if not networks.wiring.adds_heads:
             return prior
-        heads = np.asarray(self.params["cluster_heads"]["kernel"])
+        heads = np.asarray(networks.heads(self.params))
 
         def sample(key: jax.Array, n: int, labels: object = None) -> jax.Array:
             del labels

@@ -103,7 +103,7 @@ def _with_classes(config: Config, dataset: Dataset) -> Config:
         )
     if n_classes < 2:
         raise UserError("all labels of the data are 0; there is no class to learn")
-    if config.wiring.discriminates_y and n_classes > COMPONENTS:
+    if config.wiring.parts_prior and n_classes > COMPONENTS:
         raise UserError(
             f"the data have {n_classes} classes, and prior={config.prior!r} "
             f"{COMPONENTS} parts for labels to choose from; use fewer classes"

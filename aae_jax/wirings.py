@@ -16,6 +16,8 @@ class Wiring:
         there is one, else the label.
       discriminates_y: the discriminator sees the label beside the code, and a class of
         its own for images without one.
+      parts_prior: the label chooses the part of the prior that an image's code is to
+        lie on.
       adds_heads: the decoder reads the code plus the head of its category, a point for
         each category in the space of the codes.
     """
@@ -23,6 +25,7 @@ class Wiring:
     infers_y: bool = False
     decodes_y: bool = False
     discriminates_y: bool = False
+    parts_prior: bool = False
     adds_heads: bool = False
 
     @property
@@ -35,8 +38,8 @@ WIRINGS: Mapping[str, Wiring] = {
     "aae": Wiring(),
     "aae-joint": Wiring(),
     "autoencoder": Wiring(),
-    "supervised": Wiring(decodes_y=True),
-    "label-prior": Wiring(discriminates_y=True),
+    "supervised": Wiring(decodes_y=True, discriminates_y=True),
+    "label-prior": Wiring(discriminates_y=True, parts_prior=True),
     "semi-supervised": Wiring(infers_y=True, decodes_y=True),
     "clustering": Wiring(infers_y=True, decodes_y=True),
     "dim-reduction": Wiring(infers_y=True, adds_heads=True),
@@ -44,7 +47,9 @@ WIRINGS: Mapping[str, Wiring] = {
 """What is wired in each model.
 
 Source: Makhzani et al. 2015, sections 2.3 (label-prior), 4 (supervised), 5
-(semi-supervised), 6 (clustering) and 7 (dim-reduction).
+(semi-supervised), 6 (clustering) and 7 (dim-reduction). In the paper the discriminator
+of `supervised` sees no label: classes then share the prior out among them, and the code
+still tells the class; see docs/classes.md.
 """
 
 

@@ -30,6 +30,8 @@ QUIET = {
     "input_noise": 0.0,
     "gradient_penalty": 0.0,
     "consistency_weight": 0.0,
+    "entropy_weight": 0.0,
+    "drawn_categories": False,
 }
 
 
@@ -83,6 +85,31 @@ def test_label_adversary_compares_inferred_categories_with_drawn_ones(
     assert terms == {"label_generator": fooling}
 
 
+def test_drawn_categories_are_told_apart_by_how_often_they_come(evaluate, tiny_batch):
+    drawn = {"drawn_categories": True}
+    loss, terms, model, params = evaluate(
+        LABEL_DISCRIMINATOR, "semi-supervised", **drawn
+    )
+    networks = model.networks
+    logits = networks.discriminate_category(params, jnp.eye(4))
+    shares = networks.encode(params, tiny_batch.x).y.mean(axis=0)
+    assert loss == losses.drawn_discriminator_loss(logits, shares)
+    assert terms == {"label_discriminator": loss}
+    fooling, terms, *_ = evaluate(LABEL_GENERATOR, "semi-supervised", **drawn)
+    assert fooling == losses.drawn_generator_loss(logits, shares)
+    assert terms == {"label_generator": fooling}
+
+
+def test_entropy_is_added_by_its_weight(evaluate, tiny_batch):
+    plain, *_ = evaluate(LABEL_GENERATOR, "clustering")
+    loss, terms, model, params = evaluate(
+        LABEL_GENERATOR, "clustering", entropy_weight=0.5
+    )
+    logits = model.networks.encode(params, tiny_batch.x).y_logits
+    assert terms["entropy"] == losses.entropy_loss(logits)
+    assert loss == pytest.approx(float(plain + 0.5 * terms["entropy"]), rel=1e-6)
+
+
 def test_consistency_is_added_by_its_weight(evaluate):
     plain, _, *_ = evaluate(LABEL_GENERATOR, "clustering")
     for weight in (0.5, 3.0):
@@ -117,7 +144,9 @@ def test_the_label_chooses_the_part_of_the_prior(evaluate, tiny_batch):
 
     watched = replace(model, prior=replace(prior, sample=sample))
     loss, _ = DISCRIMINATOR.loss(params, tiny_batch, KEY, watched)
-    np.testing.assert_array_equal(asked[0], tiny_batch.y)
+    # The labelled images stand beside the others.
+    y = jnp.concatenate([tiny_batch.y, tiny_batch.y_labelled])
+    np.testing.assert_array_equal(asked[0], y)
     labelled = tiny_batch.y >= 0
     z = prior.sample(KEY, 20, tiny_batch.y)
     np.testing.assert_array_equal(prior.part_of(z)[labelled], tiny_batch.y[labelled])
@@ -137,11 +166,10 @@ def test_a_plain_adversary_reads_no_label(evaluate, tiny_batch):
 def test_crowded_heads_cost_something(evaluate):
     plain, *_ = evaluate(RECONSTRUCTION, "dim-reduction")
     loss, terms, _, params = evaluate(
-        RECONSTRUCTION_WITH_HEADS, "dim-reduction", head_distance=2.0
+        RECONSTRUCTION_WITH_HEADS, "dim-reduction", head_distance=20.0
     )
-    # In units of the prior's deviation, which is 5.
-    heads = params["cluster_heads"]["kernel"]
-    crowding = losses.cluster_head_loss(heads, 10.0)
+    # In units of the prior's deviation.
+    crowding = losses.cluster_head_loss(params["cluster_heads"]["kernel"], 20.0)
     assert terms == {"reconstruction": plain, "cluster_heads": crowding}
     assert loss == pytest.approx(float(plain + crowding), rel=1e-6)
     assert crowding > 0

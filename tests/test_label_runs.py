@@ -145,7 +145,7 @@ def test_a_class_is_read_beside_the_code(trained):
 
 def test_codes_of_samples_lie_around_the_cluster_heads(trained):
     run = trained("dim-reduction")
-    heads = np.asarray(run.params["cluster_heads"]["kernel"])
+    heads = np.asarray(run.model.networks.heads(run.params))
     codes = run.sample_codes(20_000)
     np.testing.assert_allclose(
         codes.mean(axis=0), heads.mean(axis=0), atol=0.15 * run.code_prior.std.max()

@@ -215,3 +215,37 @@ def test_consistency_moves_the_changed_image_s_shares_towards_the_image_s():
 
     slope = jax.grad(loss)(WEIGHTS)
     assert loss(WEIGHTS - 0.1 * slope) < loss(WEIGHTS)
+
+
+def test_drawn_categories_cost_the_mean_over_all_draws():
+    logits = jnp.array([1.5, -0.5])
+    shares = jnp.array([0.25, 0.75])
+    # Four draws in those shares, against four in equal ones.
+    drawn, uniform = logits[jnp.array([0, 1, 1, 1])], logits[jnp.array([0, 1, 0, 1])]
+    np.testing.assert_allclose(
+        losses.drawn_discriminator_loss(logits, shares),
+        losses.discriminator_loss(uniform, drawn),
+        rtol=1e-6,
+    )
+    np.testing.assert_allclose(
+        losses.drawn_generator_loss(logits, shares),
+        losses.generator_loss(drawn),
+        rtol=1e-6,
+    )
+
+
+def test_the_best_logits_of_drawn_categories_tell_how_rare_each_is():
+    shares = jnp.array([0.7, 0.2, 0.1])
+    best = -jnp.log(3 * shares)
+    slope = jax.grad(losses.drawn_discriminator_loss)(best, shares)
+    np.testing.assert_allclose(slope, 0, atol=1e-6)
+    # There the generator gains by drawing the rarest more often.
+    pull = jax.grad(losses.drawn_generator_loss, argnums=1)(best, shares)
+    assert pull[2] < pull[1] < pull[0]
+
+
+def test_entropy_is_that_of_each_image_alone():
+    certain, undecided = [50.0, 0.0, 0.0, 0.0], [3.0, 3.0, 3.0, 3.0]
+    entropy = losses.entropy_loss(jnp.array([certain, undecided]))
+    assert entropy == pytest.approx(math.log(4) / 2, rel=1e-5)
+    assert losses.entropy_loss(jnp.array([certain])) == pytest.approx(0, abs=1e-6)
