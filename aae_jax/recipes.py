@@ -176,6 +176,10 @@ _PAPER_FOR = {
     # Crucial there, says section 6.
     "clustering": replace(_PAPER, batch_norm=True),
 }
+# Noise that stays keeps the discriminator from winning along the narrow parts.
+_TUNED_LABEL_PRIOR = replace(
+    _TUNED_CLASSES, instance_noise=0.1, instance_noise_final=1.0, input_noise=0.15
+)
 
 RECIPES = ("tuned", "guide", "paper")
 
@@ -193,6 +197,8 @@ def recipe_for(recipe: str, *, model: str, prior: str) -> Hyperparameters:
         return _PAPER_FOR.get(model, _PAPER)
     if WIRINGS[model].infers_y:
         return _TUNED_CLASSES
+    if model == "label-prior":
+        return _TUNED_LABEL_PRIOR
     if model not in ("aae-joint", "autoencoder"):
         return _TUNED_AAE_FOR.get(prior, _TUNED_AAE_WITH_SHARP_EDGES)
     return _TUNED
