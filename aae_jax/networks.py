@@ -4,7 +4,6 @@ The parameters of all networks are one dict, `params[subset]`, whose top-level k
 are the names that phases, logs and checkpoints use.
 """
 
-import math
 import zlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -16,11 +15,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 from numpy.typing import NDArray
 
-from aae_jax.config import Config
-from aae_jax.mlp import MLP, Heads, Module, initializers
-from aae_jax.posteriors import POSTERIORS, Posterior
-from aae_jax.priors import Prior
-from aae_jax.wirings import WIRINGS, Wiring
+from aae_jax.mlp import Module
+from aae_jax.posteriors import Posterior
+from aae_jax.wirings import Wiring
 
 SUBSETS = (
     "encoder",
@@ -254,76 +251,3 @@ def _given(y: Array | None, network: str) -> Array:
     if y is None:
         raise ValueError(f"the {network} of this model reads y beside the code; pass y")
     return y
-
-
-def make_networks(
-    config: Config, prior: Prior, image_shape: tuple[int, int, int]
-) -> Networks:
-    """The networks of a config, for images of `(height, width, channels)`.
-
-    Source: the guide's part 2: 784-1000-1000-2, 2-1000-1000-784 and 2-1000-1000-1 by
-    default. Where the recipe standardizes codes, the discriminator sees them with the
-    prior's mean and deviation taken out, so that one recipe serves priors of any scale.
-
-    With the initializer `spread` the kink of each unit in the first layer of a network
-    that reads codes, the hyperplane where its ReLU turns on, goes through a draw from
-    the prior. With biases of 0 all kinks meet at the origin, the logits scale with the
-    code, f(az) = a f(z) for a > 0, and detail elsewhere comes only as fast as the
-    biases move. Compare Steinwart 2019, "A sober look at neural network
-    initializations", on kinks that miss the data.
-
-    Raises:
-      UserError: the variant has categories and the config does not say how many.
-    """
-    hyper, wiring = config.hyperparameters, WIRINGS[config.model]
-    posterior, z_dim = POSTERIORS[config.encoder], config.z_dim
-    n_categories = config.n_categories if wiring.has_categories else 0
-    n_pixels = math.prod(image_shape)
-    sizes = {
-        "encoder": (
-            n_pixels + posterior.noise_inputs,
-            posterior.outputs * z_dim + wiring.infers_y * n_categories,
-        ),
-        "decoder": (z_dim + wiring.decodes_y * n_categories, n_pixels),
-        "discriminator": (z_dim + wiring.discriminates_y * (n_categories + 1), 1),
-        "label_discriminator": (n_categories, 1),
-    }
-    # Without labels nothing else keeps a cluster from never being anybody's likeliest.
-    n_normalized = (
-        n_categories
-        if hyper.batch_norm and config.finds_clusters and not hyper.drawn_categories
-        else 0
-    )
-    modules: dict[str, Module] = {
-        subset: MLP(
-            config.hidden,
-            features,
-            hyper.initializer,
-            batch_norm=hyper.batch_norm and subset == "encoder",
-            normalized=n_normalized if subset == "encoder" else 0,
-        )
-        for subset, (_, features) in sizes.items()
-    }
-    if wiring.adds_heads:
-        # Spread over about as much as lets them be that far from each other.
-        spread = initializers.normal(hyper.head_distance / 2)
-        modules["cluster_heads"] = Heads(z_dim, kernel_init=spread)
-        sizes["cluster_heads"] = (n_categories, z_dim)
-    shift = prior.mean[None] if hyper.standardize_codes else 0.0
-    scale = prior.std[None] if hyper.standardize_codes else 1.0
-    kinks = {
-        "decoder": prior.sample,
-        "discriminator": lambda key, n: (prior.sample(key, n) - shift) / scale,
-    }
-    return Networks(
-        modules=modules,
-        inputs={subset: n_inputs for subset, (n_inputs, _) in sizes.items()},
-        image_shape=image_shape,
-        n_categories=n_categories,
-        wiring=wiring,
-        posterior=posterior,
-        shift=shift,
-        scale=scale,
-        head_unit=prior.std[None],
-        kinks=kinks if hyper.initializer == "spread" else {},
-    )

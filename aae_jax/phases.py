@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from aae_jax.architecture import make_networks
 from aae_jax.checks import check_name, check_printable
 from aae_jax.config import Config
 from aae_jax.errors import UserError
-from aae_jax.networks import SUBSETS, Networks, Params, make_networks
+from aae_jax.networks import SUBSETS, Networks, Params
 from aae_jax.priors import Prior, make_prior
 from aae_jax.schedules import make_schedule
 

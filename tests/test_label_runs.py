@@ -31,7 +31,12 @@ SETTINGS = {
         "consistency_weight": 1.0,
         "z_dim": 3,
     },
-    "clustering": {"clusters": 6, "encoder": "gaussian"},
+    "clustering": {
+        "clusters": 6,
+        "encoder": "gaussian",
+        "drawn_categories": True,
+        "entropy_weight": 0.2,
+    },
     "dim-reduction": {"labels": 20, "z_dim": 3},
 }
 

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aae_jax.architecture import make_networks
 from aae_jax.config import Config
 from aae_jax.config_checks import PRIORS
-from aae_jax.networks import STATISTICS, make_networks
+from aae_jax.networks import STATISTICS
 from aae_jax.priors import make_prior
 
 pytestmark = pytest.mark.usefixtures("compiled_in_haste")

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aae_jax.architecture import make_networks
 from aae_jax.config import Config
 from aae_jax.config_checks import ENCODERS
-from aae_jax.networks import make_networks
 from aae_jax.posteriors import POSTERIORS
 from aae_jax.priors import make_prior
 
