@@ -2,7 +2,6 @@
 
 import math
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from aae_jax.checkpoint import load_checkpoint
 from aae_jax.data.conversion import as_labels
 from aae_jax.errors import UserError
+from aae_jax.in_batches import Apply, in_batches
 from aae_jax.loop import init_loop
 from aae_jax.measure import make_measure
 from aae_jax.messages import Say, say_on_stderr
@@ -27,10 +27,6 @@ from aae_jax.run_record import RunRecord
 from aae_jax.small_files import read_json
 from aae_jax.training import make_step
 from aae_jax.wirings import models_that
-
-Apply = Callable[..., jax.Array]
-_BATCH_ROWS, _BATCH_VALUES = 500, 2**24
-"""A network is applied to so many rows, and values of their images, at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,23 +300,5 @@ class Run:
         return jax.jit(self.model.networks.reconstruct)
 
     def _in_batches(self, apply: Apply, *inputs: NDArray) -> NDArray[np.float32]:
-        """Apply networks to any number of rows, compiled for one number."""
-        fitting = _BATCH_VALUES // math.prod(self.record.image_shape)
-        batch = max(1, min(_BATCH_ROWS, fitting))
-        n = len(inputs[0])
-        outputs: NDArray[np.float32] | None = None
-        for first in range(0, max(n, 1), batch):
-            rows = [_padded(each[first : first + batch], batch) for each in inputs]
-            output = np.asarray(apply(self.params, *rows))
-            if outputs is None:
-                outputs = np.empty((n, *output.shape[1:]), np.float32)
-            outputs[first : first + batch] = output[: n - first]
-        assert outputs is not None
-        return outputs
-
-
-def _padded(rows: NDArray, batch: int) -> NDArray:
-    """Rows as networks read them, images in bytes scaled; zeros fill the batch."""
-    if rows.dtype == np.uint8:
-        rows = rows.astype(np.float32) / 255
-    return np.pad(rows, [(0, batch - len(rows))] + [(0, 0)] * (rows.ndim - 1))
+        n_values = math.prod(self.record.image_shape)
+        return in_batches(apply, self.params, *inputs, n_values=n_values)

@@ -85,7 +85,7 @@ def _mse_share(run: Run, data: str, runs: Path) -> float:
         [images.x_train[images.y_train == y].mean(axis=0) for y in classes]
     )
     errors = (images.x_test - means[images.y_test]) / 255
-    return run.metrics("test")["reconstruction_mse"] / float(np.square(errors).mean())
+    return run.metrics()["reconstruction_mse"] / float(np.square(errors).mean())
 
 
 def _read_as_class(run: Run, data: str, runs: Path) -> float:
@@ -99,7 +99,7 @@ def _read_as_class(run: Run, data: str, runs: Path) -> float:
     if not folder.metrics_file.exists():
         raise SystemExit(f"train {JUDGE} first: it reads the generated images")
     judge = Run.load(folder.path)
-    if (error := judge.metrics("test")["test_error"]) > 0.01:
+    if (error := judge.metrics()["test_error"]) > 0.01:
         raise SystemExit(f"{JUDGE} has a test error of {error:.2%}, too high to judge")
     y = np.arange(10_000) % 10
     return float(np.mean(judge.classify(run.sample(len(y), y=y)) == y))
