@@ -180,6 +180,15 @@ _PAPER_FOR = {
 _TUNED_LABEL_PRIOR = replace(
     _TUNED_CLASSES, instance_noise=0.1, instance_noise_final=1.0, input_noise=0.15
 )
+# A strong adversary to the end: whatever it lets pass tells the class.
+_TUNED_SUPERVISED = replace(
+    _TUNED_LABEL_PRIOR,
+    discriminator_rate=1e-3,
+    discriminator_final=0.1,
+    generator_rate=1e-3,
+    generator_beta1=0.5,
+    generator_final=0.1,
+)
 
 RECIPES = ("tuned", "guide", "paper")
 
@@ -199,6 +208,8 @@ def recipe_for(recipe: str, *, model: str, prior: str) -> Hyperparameters:
         return _TUNED_CLASSES
     if model == "label-prior":
         return _TUNED_LABEL_PRIOR
+    if model == "supervised":
+        return _TUNED_SUPERVISED
     if model not in ("aae-joint", "autoencoder"):
         return _TUNED_AAE_FOR.get(prior, _TUNED_AAE_WITH_SHARP_EDGES)
     return _TUNED
