@@ -187,7 +187,7 @@ _TUNED_SUPERVISED = replace(
     discriminator_final=0.1,
     generator_rate=1e-3,
     generator_beta1=0.5,
-    generator_final=0.1,
+    generator_final=0.04,
 )
 
 RECIPES = ("tuned", "guide", "paper")
