@@ -113,15 +113,20 @@ def drawn_discriminator_loss(
 def drawn_generator_loss(
     logits: Float[Array, " categories"], shares: Float[Array, " categories"]
 ) -> Float[Array, ""]:
-    """Cross-entropy of categories drawn from q(y|x) that should pass for uniform ones.
+    """How much likelier categories drawn from q(y|x) are there than where uniform.
 
-    L = -sum_k q_k log s(d_k); for the arguments see `drawn_discriminator_loss`.
+    L = -sum_k q_k d_k; for the arguments see `drawn_discriminator_loss`, whose best
+    logits are d_k = -log(n q_k) for n categories: L is then KL(q, uniform). Its pull on
+    a category that nobody has any more has no bound, unlike that of `generator_loss`.
 
     Returns:
-      Scalar, in nats. ln 2 = 0.693 where all categories come equally often.
+      Scalar, in nats; 0 where all categories come equally often.
+
+    Source: this form of the generator loss, Sonderby et al. 2017, "Amortised MAP
+    inference for image super-resolution", section 3.2.
     """
     _check_same_shape(logits=logits, shares=shares)
-    return (shares * jax.nn.softplus(-logits)).sum()
+    return -(shares * logits).sum()
 
 
 def gradient_penalty(

@@ -88,6 +88,8 @@ def refuse_stale(folder: RunFolder, row: Row, seed: int) -> None:
     wanted = dataclasses.asdict(today) | dataclasses.asdict(today.hyperparameters)
     wanted |= {"steps": today.total_steps(record.n_train), "epochs": None}
     wanted |= {"prior_scale": today.scale, "dataset": record.config.dataset}
+    if today.n_classes is None:  # those of the data
+        wanted["n_classes"] = record.config.n_classes
     stored = dataclasses.asdict(record.config)
     names = [
         name
