@@ -1,8 +1,9 @@
 """Where a training begins: its own checkpoint, another run's weights, random ones."""
 
-import dataclasses
 import shlex
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -10,9 +11,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from aae_jax.checkpoint import load_checkpoint
+from aae_jax.config import Config
 from aae_jax.errors import UserError
 from aae_jax.host_loop import Plan, save
-from aae_jax.loop import LoopState
+from aae_jax.loop import LoopState, init_loop
 from aae_jax.messages import Say
 from aae_jax.networks import Params
 from aae_jax.phases import Phase
@@ -20,16 +22,54 @@ from aae_jax.priors import Prior
 from aae_jax.run import Run
 from aae_jax.run_folder import open_run
 from aae_jax.run_record import RunRecord
+from aae_jax.training import Update
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run begins with where nothing of it is saved.
+
+    Attributes:
+      begin: `begin(key) -> LoopState`, random weights.
+      like: shapes and dtypes of what it gives.
+      weights: those of another run, in place of the random ones.
+    """
+
+    begin: Callable[[Array], LoopState]
+    like: LoopState
+    weights: Params | None
+
+
+def make_start(
+    config: Config,
+    *,
+    step: Update,
+    image_shape: tuple[int, int, int],
+    prior: Prior | None,
+    phases: tuple[Phase, ...] | None,
+    init_from: Path | None,
+    say: Say,
+) -> Start:
+    """Shapes, and another run's weights if there is a path; nothing is computed yet.
+
+    Raises:
+      UserError: no such run, or its weights do not fit.
+    """
+    begin = partial(
+        init_loop,
+        config,
+        step=step,
+        image_shape=image_shape,
+        prior=prior,
+        phases=phases,
+    )
+    like = jax.eval_shape(begin, jax.random.key(config.seed))
+    weights = _weights_of(init_from, like, prior=prior, phases=phases, say=say)
+    return Start(begin, like, weights)
 
 
 def first_state(
-    plan: Plan,
-    record: RunRecord,
-    *,
-    begin: Callable[[Array], LoopState],
-    like: LoopState,
-    weights: Params | None,
-    say: Say,
+    plan: Plan, record: RunRecord, start: Start, *, say: Say
 ) -> tuple[LoopState, float]:
     """The newest checkpoint and the seconds behind it; or the start of a new run.
 
@@ -37,7 +77,7 @@ def first_state(
       UserError: the run was to begin with the weights of another, which are neither
         saved here nor given.
     """
-    loaded = load_checkpoint(plan.folder.checkpoints, like, say=say)
+    loaded = load_checkpoint(plan.folder.checkpoints, start.like, say=say)
     plan.folder.cut_log(loaded.step if loaded else 0)
     lost = loaded is None and plan.folder.metrics_file.exists()
     if loaded is None or loaded.step < plan.total_steps:
@@ -48,25 +88,25 @@ def first_state(
         return loaded.state, float(loaded.record["seconds"])
     if lost:
         say(f"{plan.folder.path} has lost its checkpoints; it begins again at step 0")
-    if record.init_from is not None and weights is None:
+    if record.init_from is not None and start.weights is None:
         raise UserError(
             f"{plan.folder.path} was stopped before it had saved the weights that it "
             f"was to begin with; add --init-from {shlex.quote(record.init_from)}"
         )
-    carry = begin(jax.random.key(record.config.seed))
-    if weights is not None:
-        state = dataclasses.replace(
+    carry = start.begin(jax.random.key(record.config.seed))
+    if (weights := start.weights) is not None:
+        state = replace(
             carry.state,
             params={name: weights[name] for name in carry.state.params},
             statistics={name: weights[name] for name in carry.state.statistics},
         )
-        carry = dataclasses.replace(carry, state=state)
+        carry = replace(carry, state=state)
         # Saved at once: whoever resumes this run need not have the other one.
         save(plan, carry, step=0, seconds=0.0)
     return carry, 0.0
 
 
-def weights_of(
+def _weights_of(
     path: Path | None,
     like: LoopState,
     *,

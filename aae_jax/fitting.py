@@ -2,19 +2,17 @@
 
 import shlex
 from dataclasses import replace
-from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from aae_jax.config import Config
 from aae_jax.data import Dataset
-from aae_jax.first_state import first_state, weights_of
+from aae_jax.first_state import first_state, make_start
 from aae_jax.holdout import hold_out, watched
 from aae_jax.host_loop import Plan, run_loop
-from aae_jax.loop import Loop, LoopState, TrainingData, init_loop, make_loop
+from aae_jax.loop import Loop, LoopState, TrainingData, make_loop
 from aae_jax.measure import Measure, make_measure, metrics_of_split
 from aae_jax.messages import Say, say_on_stderr
 from aae_jax.options import RunOptions
@@ -78,23 +76,24 @@ def fit(
     y_train = kept_labels(config, dataset)
     record = make_record(config, dataset, phases=phases, init_from=options.init_from)
     step = make_step(config, prior=prior, phases=phases)
-    shape = dataset.image_shape
-    begin = partial(
-        init_loop, config, step=step, image_shape=shape, prior=prior, phases=phases
-    )
-    like = jax.eval_shape(begin, jax.random.key(config.seed))
     # Read before anything is written: it may be refused.
-    weights = weights_of(options.init_from, like, prior=prior, phases=phases, say=say)
+    start = make_start(
+        config,
+        step=step,
+        image_shape=dataset.image_shape,
+        prior=prior,
+        phases=phases,
+        init_from=options.init_from,
+        say=say,
+    )
     folder = claim_folder(config, options)
     with run_lock(folder.path):
         # Until all is saved a signal is a request; after that it ends us at once.
         with StopRequest() as stop:
             record = write_or_check_record(folder, record, options=options, say=say)
             plan = _plan(config, record, folder, phases, quiet=options.quiet)
-            carry, seconds = first_state(
-                plan, record, begin=begin, like=like, weights=weights, say=say
-            )
-            model = make_model(config, image_shape=shape, prior=prior)
+            carry, seconds = first_state(plan, record, start, say=say)
+            model = make_model(config, image_shape=dataset.image_shape, prior=prior)
             data, measure = _split(dataset, model, y_train)
             loop = make_loop(config, step)
             carry = _compile(loop, carry, data, say=None if options.quiet else say)
