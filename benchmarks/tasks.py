@@ -102,10 +102,12 @@ def _reduction() -> Iterator[Task]:
         ("0", "cluster_error", None, "about 13.5, 20 clusters (q)", "-"),
     )
     for labels, metric, target, paper, public in rows:
-        row = Row(f"dim-reduction-{labels}", f"--model dim-reduction --labels {labels}")
+        flags = f"--model dim-reduction --labels {labels} --prior-scale 1"
+        row = Row(f"dim-reduction-{labels}", flags)
         title = f"error of the 2-D reduction, {labels} labels"
         yield Task(title, metric, row, target, paper, public)
-    row = Row("dim-reduction-10d", "--model dim-reduction --labels 1000 --z-dim 10")
+    flags = "--model dim-reduction --labels 1000 --prior-scale 1 --z-dim 10"
+    row = Row("dim-reduction-10d", flags)
     yield Task("error of the 10-D reduction, 1000 labels", "test_error", row)
 
 
