@@ -49,6 +49,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "aae_jax/data/sample.npz")
     options = parser.parse_args()
     parts = read_idx_folder(options.source, memory_limit=MEMORY_LIMIT)
+    assert parts.y is not None
+    assert parts.x_test is not None
+    assert parts.y_test is not None
     train, test = choose(parts.y, 1000), choose(parts.y_test, 200)
     arrays = {
         "x": parts.x[train],

@@ -22,7 +22,7 @@ import numpy as np
 from rows import ROOT, finished_seeds, refuse_stale, run_folder, train
 from tasks import GAINS, PARZEN_SAMPLES, ROWS, TASKS, Task
 
-from aae_jax import Run
+from aae_jax import Run, load_dataset
 
 RESULTS = ROOT / "docs" / "results.json"
 PAGE = ROOT / "docs" / "results.md"
@@ -64,7 +64,9 @@ def _measured(runs: Path, name: str, seed: int, data: str) -> dict[str, Any]:
     for task in TASKS:
         if task.row.name == name and task.metric not in measured:
             measure = AFTERWARDS[task.metric]
-            measured[task.metric] = measure(Run.load(folder.path), data, runs)
+            value = measure(Run.load(folder.path), data, runs)
+            if value is not None:
+                measured[task.metric] = value
     return measured
 
 
@@ -81,26 +83,26 @@ def _mse_share(run: Run, data: str, runs: Path) -> float:
 
     The best that such a decoder can do is the mean of the training images of a class.
     """
-    assert images.y_train is not None
-    assert images.y_test is not None
-    classes = range(int(images.y_train.max()) + 1)
-    means = np.stack(
-        [images.x_train[images.y_train == y].mean(axis=0) for y in classes]
-    )
-    errors = (images.x_test - means[images.y_test]) / 255
+    images = load_dataset(data)
+    x, y, y_test = images.x_train, images.y_train, images.y_test
+    assert y is not None
+    assert y_test is not None
+    means = np.stack([x[y == label].mean(axis=0) for label in range(10)])
+    errors = (images.x_test - means[y_test]) / 255
     return run.metrics()["reconstruction_mse"] / float(np.square(errors).mean())
 
 
-def _read_as_class(run: Run, data: str, runs: Path) -> float:
+def _read_as_class(run: Run, data: str, runs: Path) -> float | None:
     """Share of generated images that a classifier of its own takes for their class.
 
+    None where that classifier, `JUDGE`, is not trained yet.
+
     Raises:
-      SystemExit: the classifier is not there, or is wrong on more than 1 % of the test
-        images.
+      SystemExit: it is wrong on more than 1 % of the test images.
     """
     folder = run_folder(runs, ROWS[JUDGE], 0)
     if not folder.metrics_file.exists():
-        raise SystemExit(f"train {JUDGE} first: it reads the generated images")
+        return None
     judge = Run.load(folder.path)
     if (error := judge.metrics()["test_error"]) > 0.01:
         raise SystemExit(f"{JUDGE} has a test error of {error:.2%}, too high to judge")
@@ -108,7 +110,7 @@ def _read_as_class(run: Run, data: str, runs: Path) -> float:
     return float(np.mean(judge.classify(run.sample(len(y), y=y)) == y))
 
 
-AFTERWARDS: Mapping[str, Callable[[Run, str, Path], float]] = {
+AFTERWARDS: Mapping[str, Callable[[Run, str, Path], float | None]] = {
     "parzen": _parzen,
     "mse_share": _mse_share,
     "read_as_class": _read_as_class,
@@ -149,7 +151,13 @@ def gains(results: Mapping[str, Any]) -> str:
 
 
 def _done(results: Mapping[str, Any]) -> list[Task]:
-    return [task for task in TASKS if task.row.name in results]
+    """Tasks with a number from each seed that was run."""
+    return [
+        task
+        for task in TASKS
+        if (seeds := results.get(task.row.name, {}))
+        and all(task.metric in measured for measured in seeds.values())
+    ]
 
 
 def _line(task: Task, seeds: Mapping[str, Any]) -> str:

@@ -23,9 +23,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from aae_jax import Batch, Config
+from aae_jax import Config
 from aae_jax.environment import usable_cores
-from aae_jax.loop import init_loop, make_loop
+from aae_jax.loop import TrainingData, init_loop, make_loop
 from aae_jax.training import make_step
 
 N_IMAGES, BATCH, PRIOR_SCALE = 54_000, 100, 5.0
@@ -38,7 +38,7 @@ def ours(images: np.ndarray) -> Run:
     config = Config(recipe="guide", steps=1_000_000)
     step = make_step(config)
     loop = make_loop(config, step)
-    data = Batch(jnp.asarray(images))
+    data = TrainingData(jnp.asarray(images))
     carry = init_loop(
         config, jax.random.key(0), step=step, image_shape=images.shape[1:]
     )
