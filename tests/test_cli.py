@@ -192,6 +192,7 @@ LINES = (
     "--model dim-reduction --labels 50 --n-classes 4 --head-distance 3 "
     "--generator-rate 0.1 --generator-beta1 0.2 --generator-epsilon 0.3 "
     "--generator-final 0.4 --consistency-weight 2 --consistency-radius 1.5 "
+    "--drawn-categories True --entropy-weight 0.5 "
     "--classification-rate 0.1 --classification-beta1 0.2 "
     "--classification-epsilon 0.3 --classification-final 0.4",
     "--model clustering --clusters 7 --epochs 3",
