@@ -132,9 +132,10 @@ def label_generator_phase_loss(
     if hyper.drawn_categories:
         logits = _logits_of_categories(params, model)
         loss = losses.drawn_generator_loss(logits, code.y.mean(axis=0))
+        terms = {"label_divergence": loss}  # 0 at the equilibrium, not ln 2
     else:
         loss = losses.generator_loss(networks.discriminate_category(params, code.y))
-    terms = {"label_generator": loss}
+        terms = {"label_generator": loss}
     if hyper.entropy_weight:
         terms["entropy"] = losses.entropy_loss(_logits(code))
         loss = loss + hyper.entropy_weight * terms["entropy"]

@@ -97,7 +97,7 @@ def test_drawn_categories_are_told_apart_by_how_often_they_come(evaluate, tiny_b
     assert terms == {"label_discriminator": loss}
     fooling, terms, *_ = evaluate(LABEL_GENERATOR, "semi-supervised", **drawn)
     assert fooling == losses.drawn_generator_loss(logits, shares)
-    assert terms == {"label_generator": fooling}
+    assert terms == {"label_divergence": fooling}
 
 
 def test_entropy_is_added_by_its_weight(evaluate, tiny_batch):
