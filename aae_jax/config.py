@@ -70,7 +70,7 @@ class Config:
     """Length in passes over the training images."""
     steps: int | None = None
     """Length in batches."""
-    batch_size: int = 100
+    batch_size: int | None = None
     """Images a step."""
     hidden: tuple[int, ...] = (1000, 1000)
     """Widths of the hidden layers of every network."""
@@ -196,7 +196,12 @@ class Config:
     @property
     def hyperparameters(self) -> Hyperparameters:
         """The recipe's hyper-parameters with the given ones in their place."""
-        recipe = recipe_for(self.recipe, model=self.model, prior=self.prior)
+        recipe = recipe_for(
+            self.recipe,
+            model=self.model,
+            prior=self.prior,
+            finds_clusters=self.finds_clusters,
+        )
         given = {
             field.name: value
             for field in dataclasses.fields(Hyperparameters)
@@ -240,12 +245,13 @@ class Config:
         Raises:
           UserError: the batch is larger than the data.
         """
-        if self.batch_size > n_images:
+        batch_size = self.hyperparameters.batch_size
+        if batch_size > n_images:
             raise UserError(
-                f"batch_size={self.batch_size} is larger than the {n_images} training "
+                f"batch_size={batch_size} is larger than the {n_images} training "
                 f"images; use --batch-size {n_images} or less"
             )
-        return n_images // self.batch_size
+        return n_images // batch_size
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Config":

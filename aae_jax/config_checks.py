@@ -60,7 +60,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "consistency_weight": (0, 1e6),
     "consistency_radius": (0, 1e3),
 }
-_REQUIRED = ("z_dim", "batch_size", "seed", "prior_shape")
+_REQUIRED = ("z_dim", "seed", "prior_shape")
 _WHOLE = (
     "z_dim",
     "n_classes",

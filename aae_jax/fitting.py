@@ -128,7 +128,7 @@ def _plan(
         phases=tuple(phase.name for phase in phases or phases_of(config)),
         total_steps=config.total_steps(),
         steps_per_epoch=config.steps_per_epoch(record.n_train),
-        batch_size=config.batch_size,
+        batch_size=config.hyperparameters.batch_size,
         quiet=quiet,
     )
 

@@ -94,8 +94,9 @@ def init_loop(
       UserError: see `make_step`.
     """
     state = init(config, key, image_shape=image_shape, prior=prior, phases=phases)
-    x = jnp.zeros((config.batch_size, *image_shape), jnp.float32)
-    y = jnp.zeros(config.batch_size, jnp.int32)  # for phases that read labels
+    batch_size = config.hyperparameters.batch_size
+    x = jnp.zeros((batch_size, *image_shape), jnp.float32)
+    y = jnp.zeros(batch_size, jnp.int32)  # for phases that read labels
     _, info = jax.eval_shape(step, state, Batch(x, y, x, y))
     return LoopState(
         state=state,
@@ -112,6 +113,8 @@ def make_loop(config: Config, step: Update) -> Loop:
     end never changes a number. `carry` is donated: use the returned one.
     """
 
+    batch_size = config.hyperparameters.batch_size
+
     def loop(carry: LoopState, data: TrainingData, until: Array) -> LoopState:
         n_images = data.x.shape[0]
         steps_per_epoch = config.steps_per_epoch(n_images)
@@ -119,13 +122,13 @@ def make_loop(config: Config, step: Update) -> Loop:
         epoch = first_step // steps_per_epoch
         orders = [data_order(carry.state.key, epoch, n_images=n_images)]
         if data.labelled is not None:
-            n = steps_per_epoch * config.batch_size
+            n = steps_per_epoch * batch_size
             orders += [labelled_order(carry.state.key, epoch, data.labelled, n=n)]
 
         def body(index: Array, carry: LoopState) -> LoopState:
-            first = (index - epoch * steps_per_epoch) * config.batch_size
+            first = (index - epoch * steps_per_epoch) * batch_size
             rows = [
-                jax.lax.dynamic_slice(order, (first,), (config.batch_size,))
+                jax.lax.dynamic_slice(order, (first,), (batch_size,))
                 for order in orders
             ]
             key = jax.random.fold_in(carry.state.key, SHIFT_STREAM)

@@ -20,6 +20,7 @@ class Hyperparameters:
 
     steps: int | None
     epochs: int | None
+    batch_size: int
     initializer: str
     batch_norm: bool
     optimizer: str
@@ -58,6 +59,7 @@ class Hyperparameters:
 _GUIDE = Hyperparameters(
     steps=None,
     epochs=300,
+    batch_size=100,
     initializer="normal",
     batch_norm=False,
     optimizer="adam",
@@ -151,6 +153,35 @@ _TUNED_CLASSES = replace(
     input_noise=0.3,
     consistency_weight=1.0,
 )
+# Noise that stays keeps the discriminator from winning along the narrow parts.
+_TUNED_LABEL_PRIOR = replace(
+    _TUNED_CLASSES,
+    discriminator_rate=1e-3,
+    discriminator_final=0.1,
+    generator_rate=1e-3,
+    generator_beta1=0.5,
+    generator_final=0.04,
+    instance_noise=0.1,
+    instance_noise_final=1.0,
+    input_noise=0.15,
+)
+# A strong adversary to the end: whatever it lets pass tells the class.
+_TUNED_SUPERVISED = replace(_TUNED_LABEL_PRIOR, generator_final=0.1)
+# Batches of several images a cluster, and draws for the label discriminator to see, or
+# some clusters starve; see docs/classes.md. At an epsilon of 1e-8 the codes run away
+# once the match is good and its gradients are noise.
+_TUNED_CLUSTERS = replace(
+    _TUNED_LABEL_PRIOR,
+    epochs=100,
+    batch_size=250,
+    generator_rate=2e-3,
+    generator_epsilon=1e-4,
+    input_noise=0.3,
+    drawn_categories=True,
+    entropy_weight=0.25,
+    consistency_weight=2.5,
+    consistency_radius=1.5,
+)
 
 # The paper's rates are for half the squared error summed over 28 x 28 pixels: so many
 # times our mean.
@@ -176,34 +207,25 @@ _PAPER_FOR = {
     # Crucial there, says section 6.
     "clustering": replace(_PAPER, batch_norm=True),
 }
-# Noise that stays keeps the discriminator from winning along the narrow parts.
-_TUNED_LABEL_PRIOR = replace(
-    _TUNED_CLASSES, instance_noise=0.1, instance_noise_final=1.0, input_noise=0.15
-)
-# A strong adversary to the end: whatever it lets pass tells the class.
-_TUNED_SUPERVISED = replace(
-    _TUNED_LABEL_PRIOR,
-    discriminator_rate=1e-3,
-    discriminator_final=0.1,
-    generator_rate=1e-3,
-    generator_beta1=0.5,
-    generator_final=0.04,
-)
 
 RECIPES = ("tuned", "guide", "paper")
 
 
-def recipe_for(recipe: str, *, model: str, prior: str) -> Hyperparameters:
+def recipe_for(
+    recipe: str, *, model: str, prior: str, finds_clusters: bool
+) -> Hyperparameters:
     """The hyper-parameters of a recipe for a variant and a prior.
 
     All three are names that `Config` has checked. Only `tuned` asks for the prior, and
     only where a generator phase is to make codes match it well: by how sharp its edges
-    are.
+    are. It alone asks, too, whether a model that infers categories has no labels.
     """
     if recipe == "guide":
         return _GUIDE
     if recipe == "paper":
         return _PAPER_FOR.get(model, _PAPER)
+    if finds_clusters:
+        return _TUNED_CLUSTERS
     if WIRINGS[model].infers_y:
         return _TUNED_CLASSES
     if model == "label-prior":
