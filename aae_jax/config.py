@@ -100,7 +100,7 @@ class Config:
     reconstruction_weight_final: float | None = None
     """Share of that weight at the end of a cosine schedule."""
     discriminator_rate: float | None = None
-    """Rate of the discriminator."""
+    """Rate of the discriminators."""
     discriminator_beta1: float | None = None
     """Adam's beta1 there, or the momentum."""
     discriminator_epsilon: float | None = None
@@ -125,6 +125,14 @@ class Config:
     input_noise: float | None = None
     """Standard deviation of the noise added to the images in reconstruction; under a
     cosine schedule it falls to 0."""
+    label_generator_rate: float | None = None
+    """Rate where the encoder learns to fool the label discriminator."""
+    label_generator_beta1: float | None = None
+    """Adam's beta1 there, or the momentum."""
+    label_generator_epsilon: float | None = None
+    """Adam's epsilon there."""
+    label_generator_final: float | None = None
+    """Share of that rate at the end of a cosine schedule."""
     classification_rate: float | None = None
     """Rate where the encoder learns the labels."""
     classification_beta1: float | None = None

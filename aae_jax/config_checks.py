@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aae_jax.checks import check_name, check_number, check_sizes
 from aae_jax.errors import UserError
-from aae_jax.recipes import MODELS, RECIPES
+from aae_jax.recipes import MODELS, OPTIMIZERS, RECIPES
 
 if TYPE_CHECKING:
     from aae_jax.config import Config
@@ -29,11 +29,14 @@ PARTED_PRIORS = (*PLANAR_PRIORS, "custom")
 """Those of which labels can choose a part."""
 ENCODERS = ("deterministic", "gaussian", "universal")
 INITIALIZERS = ("normal", "lecun", "spread")
-OPTIMIZERS = ("adam", "sgd")
+UPDATE_RULES = ("adam", "sgd")
 SCHEDULES = ("constant", "cosine", "steps")
 
-_NAMED = {"initializer": INITIALIZERS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
-_ADAMS = ("reconstruction", "discriminator", "generator", "classification")
+_NAMED = {
+    "initializer": INITIALIZERS,
+    "optimizer": UPDATE_RULES,
+    "schedule": SCHEDULES,
+}
 _RANGES: Mapping[str, tuple[float, float]] = {
     "z_dim": (1, 1024),
     "epochs": (1, 1_000_000),
@@ -44,10 +47,10 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "clusters": (2, 10_000),
     "prior_scale": (1e-3, 1e3),
     "prior_shape": (0.1, 1e3),
-    **{f"{adam}_rate": (0, 10) for adam in _ADAMS},
-    **{f"{adam}_beta1": (0, 0.9999) for adam in _ADAMS},
-    **{f"{adam}_epsilon": (1e-12, 1) for adam in _ADAMS},
-    **{f"{adam}_final": (0, 1) for adam in _ADAMS},
+    **{f"{each}_rate": (0, 10) for each in OPTIMIZERS},
+    **{f"{each}_beta1": (0, 0.9999) for each in OPTIMIZERS},
+    **{f"{each}_epsilon": (1e-12, 1) for each in OPTIMIZERS},
+    **{f"{each}_final": (0, 1) for each in OPTIMIZERS},
     "reconstruction_weight": (0, 1e6),
     "reconstruction_weight_final": (0, 1),
     "instance_noise": (0, 10),

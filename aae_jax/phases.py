@@ -13,6 +13,7 @@ from aae_jax.config import Config
 from aae_jax.errors import UserError
 from aae_jax.networks import SUBSETS, Networks, Params
 from aae_jax.priors import Prior, make_prior
+from aae_jax.recipes import OPTIMIZERS
 from aae_jax.schedules import make_schedule
 
 Terms = dict[str, Float[Array, ""]]
@@ -75,9 +76,6 @@ def make_model(
     prior = prior or make_prior(config)
     return Model(config, make_networks(config, prior, image_shape), prior, step)
 
-
-OPTIMIZERS = ("reconstruction", "discriminator", "generator", "classification")
-"""Groups of Adam settings that a config has."""
 
 Loss = Callable[[Params, Batch, PRNGKeyArray, Model], tuple[Float[Array, ""], Terms]]
 

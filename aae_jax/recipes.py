@@ -6,7 +6,14 @@ from dataclasses import dataclass, replace
 from aae_jax.wirings import WIRINGS
 
 MODELS = tuple(WIRINGS)
-_SETTINGS = ("rate", "beta1", "epsilon", "final")  # of each Adam
+OPTIMIZERS = (
+    "reconstruction",
+    "discriminator",
+    "generator",
+    "label_generator",
+    "classification",
+)
+"""What a phase may name as its optimizer: each has settings of its own."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,10 @@ class Hyperparameters:
     generator_beta1: float
     generator_epsilon: float
     generator_final: float
+    label_generator_rate: float
+    label_generator_beta1: float
+    label_generator_epsilon: float
+    label_generator_final: float
     classification_rate: float
     classification_beta1: float
     classification_epsilon: float
@@ -78,6 +89,10 @@ _GUIDE = Hyperparameters(
     generator_beta1=0.9,
     generator_epsilon=1e-8,
     generator_final=1.0,
+    label_generator_rate=1e-3,
+    label_generator_beta1=0.9,
+    label_generator_epsilon=1e-8,
+    label_generator_final=1.0,
     classification_rate=1e-3,
     classification_beta1=0.9,
     classification_epsilon=1e-8,
@@ -148,6 +163,8 @@ _TUNED_CLASSES = replace(
     generator_rate=5e-4,
     generator_epsilon=1e-8,
     generator_final=0.02,
+    label_generator_rate=5e-4,
+    label_generator_final=0.02,
     classification_final=0.02,
     instance_noise=0.0,
     input_noise=0.3,
@@ -168,15 +185,14 @@ _TUNED_LABEL_PRIOR = replace(
 # A strong adversary to the end: whatever it lets pass tells the class.
 _TUNED_SUPERVISED = replace(_TUNED_LABEL_PRIOR, generator_final=0.1)
 # Batches of several images a cluster, and draws for the label discriminator to see, or
-# some clusters starve; see docs/classes.md. At an epsilon of 1e-8 the codes run away
-# once the match is good and its gradients are noise.
+# some clusters starve; see docs/classes.md. They need a rate at which codes would run
+# away once they match the prior well.
 _TUNED_CLUSTERS = replace(
-    _TUNED_LABEL_PRIOR,
+    _TUNED_CLASSES,
     epochs=100,
     batch_size=250,
-    generator_rate=2e-3,
-    generator_epsilon=1e-4,
-    input_noise=0.3,
+    discriminator_rate=1e-3,
+    label_generator_rate=2e-3,
     drawn_categories=True,
     entropy_weight=0.25,
     consistency_weight=2.5,
@@ -196,6 +212,8 @@ _PAPER = replace(
     discriminator_beta1=0.1,
     generator_rate=0.1,
     generator_beta1=0.1,
+    label_generator_rate=0.1,
+    label_generator_beta1=0.1,
     classification_rate=0.1,
     input_noise=0.3,
 )
@@ -237,11 +255,13 @@ def recipe_for(
     return _TUNED
 
 
-_CLASSIFICATION = tuple(f"classification_{name}" for name in _SETTINGS)
+_DISCRIMINATOR, _GENERATOR, _LABEL_GENERATOR, _CLASSIFICATION = (
+    tuple(f"{optimizer}_{name}" for name in ("rate", "beta1", "epsilon", "final"))
+    for optimizer in ("discriminator", "generator", "label_generator", "classification")
+)
 _WEIGHT = ("reconstruction_weight", "reconstruction_weight_final")
-_GENERATOR = tuple(f"generator_{name}" for name in _SETTINGS)
 _ADVERSARY = (
-    *(f"discriminator_{name}" for name in _SETTINGS),
+    *_DISCRIMINATOR,
     "instance_noise",
     "instance_noise_final",
     "gradient_penalty",
@@ -253,7 +273,7 @@ _CATEGORIES = (
     "consistency_weight",
     "consistency_radius",
 )
-_NO_CLASSES = (*_CLASSIFICATION, *_CATEGORIES, "head_distance")
+_NO_CLASSES = (*_LABEL_GENERATOR, *_CLASSIFICATION, *_CATEGORIES, "head_distance")
 UNREAD: Mapping[str, tuple[str, ...]] = {
     "aae": (*_WEIGHT, *_NO_CLASSES),
     "aae-joint": (*_GENERATOR, *_NO_CLASSES),

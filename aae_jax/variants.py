@@ -52,7 +52,7 @@ LABEL_GENERATOR = Phase(
     "label_generator",
     label_generator_phase_loss,
     moves=("encoder",),
-    optimizer="generator",
+    optimizer="label_generator",
 )
 CLASSIFICATION = Phase(
     "classification",

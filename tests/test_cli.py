@@ -193,6 +193,8 @@ LINES = (
     "--generator-rate 0.1 --generator-beta1 0.2 --generator-epsilon 0.3 "
     "--generator-final 0.4 --consistency-weight 2 --consistency-radius 1.5 "
     "--drawn-categories True --entropy-weight 0.5 "
+    "--label-generator-rate 0.5 --label-generator-beta1 0.6 "
+    "--label-generator-epsilon 0.7 --label-generator-final 0.8 "
     "--classification-rate 0.1 --classification-beta1 0.2 "
     "--classification-epsilon 0.3 --classification-final 0.4",
     "--model clustering --clusters 7 --epochs 3",

@@ -101,9 +101,9 @@ def test_drawn_categories_are_told_apart_by_how_often_they_come(evaluate, tiny_b
 
 
 def test_entropy_is_added_by_its_weight(evaluate, tiny_batch):
-    plain, *_ = evaluate(LABEL_GENERATOR, "clustering")
+    plain, *_ = evaluate(LABEL_GENERATOR, "semi-supervised")
     loss, terms, model, params = evaluate(
-        LABEL_GENERATOR, "clustering", entropy_weight=0.5
+        LABEL_GENERATOR, "semi-supervised", entropy_weight=0.5
     )
     logits = model.networks.encode(params, tiny_batch.x).y_logits
     assert terms["entropy"] == losses.entropy_loss(logits)
@@ -111,10 +111,10 @@ def test_entropy_is_added_by_its_weight(evaluate, tiny_batch):
 
 
 def test_consistency_is_added_by_its_weight(evaluate):
-    plain, _, *_ = evaluate(LABEL_GENERATOR, "clustering")
+    plain, _, *_ = evaluate(LABEL_GENERATOR, "semi-supervised")
     for weight in (0.5, 3.0):
         loss, terms, *_ = evaluate(
-            LABEL_GENERATOR, "clustering", consistency_weight=weight
+            LABEL_GENERATOR, "semi-supervised", consistency_weight=weight
         )
         assert terms["label_generator"] == plain
         assert terms["consistency"] > 0
@@ -123,7 +123,7 @@ def test_consistency_is_added_by_its_weight(evaluate):
     near, far = (
         evaluate(
             LABEL_GENERATOR,
-            "clustering",
+            "semi-supervised",
             consistency_weight=1.0,
             consistency_radius=radius,
         )[1]["consistency"]
