@@ -47,9 +47,8 @@ def fit(
 ) -> Run:
     """Train a model in a run folder of its own, or go on with one that was stopped.
 
-    The result is a function of config, data and first weights, which are the seed's, or
-    another run's: a run that was stopped and resumed on the same machine ends with the
-    same bits as one that was not.
+    A function of config, data and first weights (the seed's, or another run's): stopped
+    and resumed on the same machine, it ends with the same bits.
 
     Args:
       config: what to train.

@@ -77,6 +77,23 @@ class Prior:
             )
 
 
+def around_heads(prior: Prior, heads: Float[NDArray[np.float32], "n z_dim"]) -> Prior:
+    """Samples of a prior, each shifted by one of the heads, drawn at random."""
+
+    def sample(key: PRNGKeyArray, n: int, labels: object = None) -> Array:
+        del labels
+        key, head_key = jax.random.split(key)
+        rows = jax.random.randint(head_key, (n,), 0, len(heads))
+        return prior.sample(key, n) + heads[rows]
+
+    return Prior(
+        f"{prior.name} around each cluster head",
+        sample,
+        prior.mean + heads.mean(axis=0),
+        np.hypot(prior.std, heads.std(axis=0)),
+    )
+
+
 def make_prior(config: Config) -> Prior:
     """The named prior of a config.
 

@@ -20,7 +20,7 @@ from aae_jax.measure import make_measure
 from aae_jax.messages import Say, say_on_stderr
 from aae_jax.networks import Params
 from aae_jax.phases import Model, Phase, make_model
-from aae_jax.priors import Prior
+from aae_jax.priors import Prior, around_heads
 from aae_jax.run_folder import RunFolder, open_run
 from aae_jax.run_inputs import categories_for_run, codes_for_run, images_for_run
 from aae_jax.run_record import RunRecord
@@ -211,20 +211,7 @@ class Run:
         prior, networks = self.model.prior, self.model.networks
         if not networks.wiring.adds_heads:
             return prior
-        heads = np.asarray(networks.heads(self.params))
-
-        def sample(key: jax.Array, n: int, labels: object = None) -> jax.Array:
-            del labels
-            key, head_key = jax.random.split(key)
-            rows = jax.random.randint(head_key, (n,), 0, len(heads))
-            return prior.sample(key, n) + heads[rows]
-
-        return Prior(
-            f"{prior.name} around each cluster head",
-            sample,
-            prior.mean + heads.mean(axis=0),
-            np.hypot(prior.std, heads.std(axis=0)),
-        )
+        return around_heads(prior, np.asarray(networks.heads(self.params)))
 
     @property
     def reads_category(self) -> bool:
