@@ -170,8 +170,9 @@ _TUNED_CLASSES = replace(
     input_noise=0.3,
     consistency_weight=1.0,
 )
-# Noise that stays keeps the discriminator from winning along the narrow parts.
-_TUNED_LABEL_PRIOR = replace(
+# Noise that stays keeps the discriminator from winning along a prior's narrow parts; an
+# adversary strong to the end, the code from telling the class where it should not.
+_TUNED_LABELLED = replace(
     _TUNED_CLASSES,
     discriminator_rate=1e-3,
     discriminator_final=0.1,
@@ -182,8 +183,6 @@ _TUNED_LABEL_PRIOR = replace(
     instance_noise_final=1.0,
     input_noise=0.15,
 )
-# A strong adversary to the end: whatever it lets pass tells the class.
-_TUNED_SUPERVISED = replace(_TUNED_LABEL_PRIOR, generator_final=0.1)
 # Batches of several images a cluster, and draws for the label discriminator to see, or
 # some clusters starve; see docs/classes.md. They need a rate at which codes would run
 # away once they match the prior well.
@@ -246,10 +245,8 @@ def recipe_for(
         return _TUNED_CLUSTERS
     if WIRINGS[model].infers_y:
         return _TUNED_CLASSES
-    if model == "label-prior":
-        return _TUNED_LABEL_PRIOR
-    if model == "supervised":
-        return _TUNED_SUPERVISED
+    if WIRINGS[model].discriminates_y:
+        return _TUNED_LABELLED
     if model not in ("aae-joint", "autoencoder"):
         return _TUNED_AAE_FOR.get(prior, _TUNED_AAE_WITH_SHARP_EDGES)
     return _TUNED
