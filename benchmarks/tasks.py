@@ -77,7 +77,8 @@ def _classification() -> Iterator[Task]:
     # Nothing but the classification phase moves: the network that the guide compares.
     flags = (
         "--model semi-supervised --labels 1000 --recipe guide --epochs 10 "
-        "--reconstruction-rate 0 --discriminator-rate 0 --generator-rate 0"
+        "--reconstruction-rate 0 --discriminator-rate 0 --generator-rate 0 "
+        "--label-generator-rate 0"
     )
     row = Row("plain-1000", flags)
     yield Task("test error, 1000 labels", "test_error", row, recipe="plain network")
