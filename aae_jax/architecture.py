@@ -77,9 +77,11 @@ def _module(config: Config, subset: str, features: int) -> Module:
         spread = hyper.head_distance / 2 if config.wiring.adds_heads else 1.0
         return Heads(features, kernel_init=initializers.normal(spread))
     batch_norm = hyper.batch_norm and subset == "encoder"
-    # Without labels, or draws, nothing else keeps a cluster from staying empty;
-    # crucial, says Makhzani et al. 2015, section 6.
-    normalized = batch_norm and config.finds_clusters and not hyper.drawn_categories
+    # Without labels, or categories counted over the batch, nothing else keeps a cluster
+    # from staying empty; crucial, says Makhzani et al. 2015, section 6.
+    normalized = (
+        batch_norm and config.finds_clusters and not hyper.aggregated_categories
+    )
     return MLP(
         config.hidden,
         features,

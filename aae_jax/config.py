@@ -96,7 +96,8 @@ class Config:
     reconstruction_final: float | None = None
     """Share of that rate at the end of a cosine schedule."""
     reconstruction_weight: float | None = None
-    """Weight of the reconstruction error against the generator loss in aae-joint."""
+    """Weight of the reconstruction error against the generator loss in aae-joint, and
+    against the cost of crowded cluster heads in dim-reduction."""
     reconstruction_weight_final: float | None = None
     """Share of that weight at the end of a cosine schedule."""
     discriminator_rate: float | None = None
@@ -123,8 +124,8 @@ class Config:
     gradient_penalty: float | None = None
     """Weight of the penalty on the discriminator's slope at samples and at codes."""
     input_noise: float | None = None
-    """Standard deviation of the noise added to the images in reconstruction; under a
-    cosine schedule it falls to 0."""
+    """Standard deviation of the noise added to the images where they are reconstructed
+    or classified; under a cosine schedule it falls to 0, else it stays."""
     label_generator_rate: float | None = None
     """Rate where the encoder learns to fool the label discriminator."""
     label_generator_beta1: float | None = None
@@ -146,9 +147,9 @@ class Config:
     head_distance: float | None = None
     """Distance, in units of the prior's deviation, under which two cluster heads cost
     something."""
-    drawn_categories: bool | None = None
-    """Whether the label discriminator sees categories drawn from q(y|x), in the mean
-    over all draws, or q(y|x) itself."""
+    aggregated_categories: bool | None = None
+    """Whether the label discriminator sees how often each category comes in a batch, or
+    each image's probabilities."""
     entropy_weight: float | None = None
     """Weight, beside the label generator loss, of how undecided categories are."""
     consistency_weight: float | None = None

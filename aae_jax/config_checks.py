@@ -113,7 +113,7 @@ def check_config(config: "Config") -> None:
         check_sizes("image_size", config.image_size, 1024, "--image-size 28 28", n=2)
     if not isinstance(config.dataset, str) or not config.dataset:
         raise UserError(f"dataset={config.dataset!r} is no name; give such as mnist")
-    for name in ("standardize_codes", "batch_norm", "drawn_categories"):
+    for name in ("standardize_codes", "batch_norm", "aggregated_categories"):
         if (choice := getattr(config, name)) not in (None, True, False):
             raise UserError(f"{name}={choice!r} is neither True nor False")
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from aae_jax.data import Dataset, load_codes, load_dataset, load_images
 from aae_jax.data.files import check_memory, default_memory_limit
 from aae_jax.errors import UserError
-from aae_jax.holdout import hold_out
-from aae_jax.measure import metrics_of_split
 from aae_jax.messages import Say
 from aae_jax.options import (
     SPLITS,
@@ -25,8 +23,7 @@ from aae_jax.options import (
 from aae_jax.parzen import parzen_window
 from aae_jax.run import Run
 from aae_jax.small_files import write_file
-
-Images = tuple[NDArray[np.uint8], NDArray[np.int32] | None]
+from aae_jax.splits import Images, images_of_split, metrics_of_split
 
 
 def evaluate(run: Run, options: EvaluationOptions, *, say: Say) -> None:
@@ -36,6 +33,11 @@ def evaluate(run: Run, options: EvaluationOptions, *, say: Say) -> None:
       UserError: the data or an input file are not what they should be.
       RunError: the output cannot be written.
     """
+
+    @cache  # read once, and only for what needs images
+    def dataset() -> Dataset:
+        return load_run_s_dataset(run, options, say=say)
+
     limit = limit_in_bytes(options.memory_limit)
     if options.decode is not None:
         codes = load_codes(options.decode, memory_limit=options.memory_limit)
@@ -49,9 +51,9 @@ def evaluate(run: Run, options: EvaluationOptions, *, say: Say) -> None:
         x_hat = _decode(run, codes, limit, f"--sample {n}")
         write_arrays(options.out, **codes, x_hat=x_hat, say=say)
     elif options.parzen is not None:
-        _parzen(run, options.parzen, options, say=say)
+        _parzen(run, options.parzen, dataset, options)
     elif options.encode is not None:
-        x, y = named_images(run, options.encode, options, say=say)
+        x, y = _images_to_encode(run, options.encode, dataset, options, say=say)
         arrays: dict[str, NDArray] = {"z": run.encode(x)}
         if y is not None:
             arrays["y"] = y
@@ -59,20 +61,22 @@ def evaluate(run: Run, options: EvaluationOptions, *, say: Say) -> None:
             arrays["y_pred"] = run.classify(x)
         write_arrays(options.out, **arrays, say=say)
     else:
-        _look(run, options, say=say)
+        _look(run, dataset, options, say=say)
 
 
-def _parzen(run: Run, n: int, options: EvaluationOptions, *, say: Say) -> None:
-    """Print how likely images are under a Parzen window around n samples."""
+def _parzen(
+    run: Run, n: int, dataset: Callable[[], Dataset], options: EvaluationOptions
+) -> None:
+    """Print how likely the test images are under a Parzen window around n samples."""
     limit = limit_in_bytes(options.memory_limit) or default_memory_limit()
     n_bytes = 8 * n * math.prod(run.record.image_shape)
     check_memory(n_bytes, f"--parzen {n}", limit=limit)
     test, held_out = (
-        np.float32(1 / 255) * named_images(run, split, options, say=say)[0]
-        for split in (options.split, "validation")
+        np.float32(1 / 255) * images_of_split(dataset(), split)[0]
+        for split in ("test", "validation")
     )
     found = parzen_window(run.sample(n, seed=options.seed), held_out, test)
-    header = {"split": options.split, "images": len(test), "seed": options.seed}
+    header = {"split": "test", "images": len(test), "seed": options.seed}
     print(json.dumps(header | found, indent=2))
 
 
@@ -84,14 +88,15 @@ def _decode(
     return run.decode(codes["z"], codes.get("y") if run.reads_category else None)
 
 
-def _look(run: Run, options: EvaluationOptions, *, say: Say) -> None:
+def _look(
+    run: Run,
+    dataset: Callable[[], Dataset],
+    options: EvaluationOptions,
+    *,
+    say: Say,
+) -> None:
     """Pictures into a folder, metrics as JSON to stdout; both if none is named."""
     everything = not (options.pictures or options.metrics)
-
-    @cache  # read once, and only for what needs images
-    def images() -> Images:
-        return named_images(run, options.split, options, say=say)
-
     if options.pictures or everything:
         from aae_jax.pictures import draw_pictures  # imports matplotlib
 
@@ -100,33 +105,43 @@ def _look(run: Run, options: EvaluationOptions, *, say: Say) -> None:
             names.remove("losses")
             say("no epoch has ended yet, so there is no picture of the losses")
         out = options.out or run.folder.figures
+
+        def images() -> Images:
+            return images_of_split(dataset(), options.split)
+
         for path in draw_pictures(run, images, out=out, names=names):
             say(f"wrote {path}")
     if options.metrics or everything:
-        x, y = images()
-        metrics = metrics_of_split(options.split, len(x), run.metrics(x, y))
+        metrics = metrics_of_split(run, dataset(), options.split)
         print(json.dumps({**metrics, "steps": run.step}, indent=2))
 
 
-def named_images(
-    run: Run, name: str, options: EvaluationOptions, *, say: Say
+def _images_to_encode(
+    run: Run,
+    name: str,
+    dataset: Callable[[], Dataset],
+    options: EvaluationOptions,
+    *,
+    say: Say,
 ) -> Images:
-    """Images, and labels or None: a split of the run's data, or a path, in its order.
+    """A split of the run's data (test, validation, train), or what lies at a path."""
+    if name in SPLITS:
+        return images_of_split(dataset(), name)
+    return load_images(
+        name,
+        memory_limit=options.memory_limit,
+        image_size=run.record.config.image_size,
+        say=say,
+    )
 
-    Args:
-      name: test, validation, train, or a path.
+
+def load_run_s_dataset(run: Run, options: EvaluationOptions, *, say: Say) -> Dataset:
+    """The data set that a run was trained on, or the one that is named in its place.
 
     Raises:
       UserError: the images cannot be read.
     """
     config = run.record.config
-    if name not in SPLITS:
-        return load_images(
-            name,
-            memory_limit=options.memory_limit,
-            image_size=config.image_size,
-            say=say,
-        )
     try:
         dataset = load_dataset(
             options.dataset or config.dataset,
@@ -144,16 +159,7 @@ def named_images(
         ) from error
     if dataset.fingerprint() != run.record.dataset.get("fingerprint"):
         say("note: these are not the images that the run was trained on")
-    return _split(dataset, name)
-
-
-def _split(dataset: Dataset, name: str) -> Images:
-    if name == "test":
-        return dataset.x_test, dataset.y_test
-    train_rows, held_out_rows = hold_out(len(dataset.x_train))
-    rows = train_rows if name == "train" else held_out_rows
-    y = dataset.y_train
-    return dataset.x_train[rows], None if y is None else y[rows]
+    return dataset
 
 
 def write_arrays(path: Path | None, *, say: Say, **arrays: NDArray) -> None:

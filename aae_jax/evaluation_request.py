@@ -18,6 +18,12 @@ from aae_jax.options import (
 from aae_jax.run_folder import open_run, refuse_made_in_python
 
 MAX_SAMPLES = 1_000_000
+_SPLITS_OF = {
+    "encode": "--encode itself takes the name of a split",
+    "decode": "--decode reads codes",
+    "sample": "--sample draws codes",
+    "parzen": "--parzen measures the test images, at the width that validation chooses",
+}
 
 
 def evaluation_request(argv: Sequence[str]) -> EvaluationOptions:
@@ -73,11 +79,13 @@ def _check_tasks(options: EvaluationOptions, given: set[str]) -> None:
             "--sample or --parzen alone"
         )
     if "seed" in given and options.sample is None and options.parzen is None:
-        raise UserError("--seed is that of --sample N; leave it out, or add --sample")
-    if tasks and tasks != ["parzen"] and "split" in given:
         raise UserError(
-            f"--split does nothing with --{tasks[0]}; leave it out, or give --encode "
-            "the name of a split"
+            "--seed is that of --sample N and --parzen N; leave it out, or add one"
+        )
+    if tasks and "split" in given:
+        raise UserError(
+            "--split is that of pictures and --metrics and does nothing with "
+            f"--{tasks[0]}; leave it out ({_SPLITS_OF[tasks[0]]})"
         )
     prints = {"parzen", "metrics"} & {*tasks, *looks}
     if tasks and not prints:

@@ -13,7 +13,7 @@ from aae_jax.first_state import first_state, make_start
 from aae_jax.holdout import hold_out, watched
 from aae_jax.host_loop import Plan, run_loop
 from aae_jax.loop import Loop, LoopState, TrainingData, make_loop
-from aae_jax.measure import Measure, make_measure, metrics_of_split
+from aae_jax.measure import Measure, make_measure
 from aae_jax.messages import Say, say_on_stderr
 from aae_jax.options import RunOptions
 from aae_jax.phases import Model, Phase, make_model
@@ -32,6 +32,7 @@ from aae_jax.run_start import (
 )
 from aae_jax.signals import Interrupted, StopRequest
 from aae_jax.small_files import write_json
+from aae_jax.splits import images_of_split, metrics_of_split
 from aae_jax.training import make_step
 from aae_jax.variants import phases_of
 
@@ -185,15 +186,15 @@ def _finish(
     if not options.quiet:
         then = "" if options.no_figures else ", and drawing"
         say(f"measuring on the test images{then}")
-    test = (dataset.x_test, dataset.y_test)
     if not options.no_figures:
         from aae_jax.pictures import draw_pictures  # matplotlib takes seconds to import
 
+        test = images_of_split(dataset, "test")
         draw_pictures(run, lambda: test, out=run.folder.figures)
     write_json(
         run.folder.metrics_file,
         {
-            **metrics_of_split("test", len(dataset.x_test), run.metrics(*test)),
+            **metrics_of_split(run, dataset, "test"),
             "steps": plan.total_steps,
             "epochs": plan.total_steps / plan.steps_per_epoch,
             "seconds": seconds,

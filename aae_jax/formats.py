@@ -23,7 +23,7 @@ _ADDED: Mapping[int, Mapping[str, Any]] = {
         "classification_final": 1.0,
         "shift": 0,
         "head_distance": 6.0,
-        "drawn_categories": False,
+        "aggregated_categories": False,
         "entropy_weight": 0.0,
         "consistency_weight": 0.0,
         "consistency_radius": 2.0,

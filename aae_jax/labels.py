@@ -28,6 +28,9 @@ def keep_labels(
     """
     if count == "all":
         return y
+    kept = np.full_like(y, -1)
+    if count == 0:
+        return kept
     key = jax.random.fold_in(jax.random.key(seed), LABELS_STREAM)
     order = np.asarray(jax.random.permutation(key, len(y)))
     classes, sizes = np.unique(y[y >= 0], return_counts=True)
@@ -41,7 +44,6 @@ def keep_labels(
             f"{classes[short[0]]} and there are {sizes[short[0]]}; give --labels "
             f"{len(classes) * sizes.min()} or less, or all"
         )
-    kept = np.full_like(y, -1)
     for label, share in zip(classes, shares, strict=True):
         rows = order[y[order] == label][:share]
         kept[rows] = label

@@ -87,40 +87,54 @@ def generator_loss(fake_logits: Float[Array, " batch"]) -> Float[Array, ""]:
     return optax.sigmoid_binary_cross_entropy(fake_logits, ones).mean()
 
 
-def drawn_discriminator_loss(
+def aggregated_discriminator_loss(
     logits: Float[Array, " categories"], shares: Float[Array, " categories"]
 ) -> Float[Array, ""]:
-    """Cross-entropy of telling uniform categories (1) from those drawn from q(y|x) (0).
+    """Cross-entropy of telling uniform categories (1) from the aggregated q(y) (0).
 
     L = -mean_k log s(d_k) - sum_k q_k log(1 - s(d_k)),  s the logistic function.
 
-    The mean of `discriminator_loss` over all draws: a category can only be itself, so
-    what is to be told apart is how often each comes.
+    The mean of `discriminator_loss` over all draws of a category for each image: it can
+    only be one of them, so what is to be told apart is how often each comes.
 
     Args:
       logits: `[categories]`, the discriminator on each category for certain.
-      shares: `[categories]`, q_k, the mean of q(y=k|x) over the batch; they add up
-        to 1.
+      shares: `[categories]`, q_k, the mean of q(y=k|x) over the batch, the aggregated
+        posterior; they add up to 1.
 
     Returns:
       Scalar, in nats. 2 ln 2 = 1.386 where all categories come equally often.
+
+    Raises:
+      ValueError: the shapes differ.
+
+    Source: Makhzani et al. 2015, section 2, for the aggregated posterior.
     """
     _check_same_shape(logits=logits, shares=shares)
     softplus = jax.nn.softplus
     return softplus(-logits).mean() + (shares * softplus(logits)).sum()
 
 
-def drawn_generator_loss(
+def aggregated_generator_loss(
     logits: Float[Array, " categories"], shares: Float[Array, " categories"]
 ) -> Float[Array, ""]:
-    """How much likelier categories drawn from q(y|x) are there than where uniform.
+    """Divergence of the aggregated q(y) from uniform, as the discriminator sees it.
 
-    L = -sum_k q_k d_k; for the arguments see `drawn_discriminator_loss`, whose best
-    logits are d_k = -log(n q_k) for n categories: L is then KL(q, uniform). Its pull on
-    a category that nobody has any more has no bound, unlike that of `generator_loss`.
+    L = -sum_k q_k d_k
+
+    For n categories the best logits of `aggregated_discriminator_loss` are
+    d_k = -log(n q_k), and L is then KL(q, uniform). Its pull on a category that nobody
+    has any more has no bound, unlike that of `generator_loss`.
+
+    Args:
+      logits, shares: see `aggregated_discriminator_loss`.
 
     Returns:
-      Scalar, in nats; 0 where all categories come equally often.
+      Scalar, in nats; 0 where all categories come equally often. An estimate: below 0
+      where the discriminator is behind.
+
+    Raises:
+      ValueError: the shapes differ.
 
     Source: this form of the generator loss, Sonderby et al. 2017, "Amortised MAP
     inference for image super-resolution", section 3.2.
@@ -133,7 +147,9 @@ def gradient_penalty(
     discriminate: Callable[[Float[Array, "batch z_dim"]], Float[Array, " batch"]],
     z: Float[Array, "batch z_dim"],
 ) -> Float[Array, ""]:
-    """Mean squared slope of the discriminator at its inputs (R1).
+    """Mean squared slope of the discriminator at its inputs.
+
+    R1 where these are samples of the prior, R2 where they are codes.
 
     L = E[|grad_z d(z)|^2]
 
@@ -145,7 +161,7 @@ def gradient_penalty(
       Scalar, squared logits per squared unit of z, mean over the batch.
 
     Source: Mescheder et al. 2018, "Which training methods for GANs do actually
-    converge?", equation 9 without its factor of one half.
+    converge?", equations 9 and 10 without their factor of one half.
     """
     slopes = jax.grad(lambda points: discriminate(points).sum())(z)
     return jnp.square(slopes).sum(axis=-1).mean()
@@ -240,10 +256,10 @@ def cluster_head_loss(
 
     Args:
       heads: `[categories, z_dim]`, where each cluster is centred.
-      distance: from which on a pair costs nothing, in units of z.
+      distance: from which on a pair costs nothing, in the units of `heads`.
 
     Returns:
-      Scalar, in units of z, sum over pairs.
+      Scalar, in the units of `heads`, sum over pairs.
 
     Source: Makhzani et al. 2015, section 7: a linear penalty below a threshold.
     """

@@ -1,6 +1,6 @@
 """All metrics of a model on given images, and what the device computes for them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,12 +8,16 @@ import numpy as np
 from jaxtyping import Array, Int, UInt8
 from numpy.typing import NDArray
 
-from aae_jax.class_metrics import classification_error, cluster_error
+from aae_jax.class_metrics import (
+    classification_error,
+    cluster_error,
+    name_clusters,
+)
 from aae_jax.metrics import METRIC_SEED, knn_accuracy, latent_match, make_reference
 from aae_jax.networks import Params
 from aae_jax.phases import Model
 
-Measure = Callable[[Params], tuple[dict[str, Any], NDArray[np.float64]]]
+Measure = Callable[..., tuple[dict[str, Any], NDArray[np.float64]]]
 
 
 def make_measure(
@@ -23,13 +27,16 @@ def make_measure(
 ) -> Measure:
     """All metrics of a model on n images, compiled once.
 
-    `measure(params) -> (metrics, codes [n, z_dim])`; the metrics are
+    `measure(params, cluster_classes=None) -> (metrics, codes [n, z_dim])`; the metrics
+    are
       `reconstruction_mse`: squared pixel values of [0, 1], mean over pixels and images;
       `latent`: see `latent_match`; codes of a variant without a discriminator are
         rescaled first;
       `knn_accuracy`: where there are labels, see there;
       `error`: where classes are inferred, see `classification_error`;
       `cluster_error` and what stands beside it: where clusters are, see there;
+        `cluster_classes` are `[clusters]` classes, by default those by which the n
+        images name them;
       `part_share`: share of the labelled codes that lie on the part of the prior that
         their label chooses, where labels choose one;
       `discriminator_accuracy`: share of n codes and n prior samples that a logit above
@@ -41,7 +48,9 @@ def make_measure(
     reference = make_reference(model.prior, len(x))
     observe = _make_observe(model, x, y)
 
-    def measure(params: Params) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    def measure(
+        params: Params, cluster_classes: Int[NDArray, " clusters"] | None = None
+    ) -> tuple[dict[str, Any], NDArray[np.float64]]:
         seen = observe(params)
         if not (np.isfinite(seen.z).all() and np.isfinite(seen.errors).all()):
             raise FloatingPointError("codes or reconstruction errors are not finite")
@@ -52,23 +61,12 @@ def make_measure(
             "latent": latent_match(z, reference, rescale=rescale),
         }
         if y is not None:
-            result |= _class_metrics(model, seen, y)
+            result |= _class_metrics(model, seen, y, cluster_classes)
         if seen.sorted_rightly is not None:
             result["discriminator_accuracy"] = float(seen.sorted_rightly)
         return result, z
 
     return measure
-
-
-def metrics_of_split(
-    split: str, n_images: int, metrics: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Metrics with the split that they are of, for a file: `error` as `test_error`."""
-    named = {
-        f"{split}_error" if name == "error" else name: value
-        for name, value in metrics.items()
-    }
-    return {"split": split, "images": n_images, **named}
 
 
 class _Observed(NamedTuple):
@@ -128,7 +126,10 @@ def _make_observe(
 
 
 def _class_metrics(
-    model: Model, seen: _Observed, y: Int[NDArray, " n"]
+    model: Model,
+    seen: _Observed,
+    y: Int[NDArray, " n"],
+    cluster_classes: Int[NDArray, " clusters"] | None,
 ) -> dict[str, Any]:
     """What labels tell of codes and inferred categories."""
     result: dict[str, Any] = {}
@@ -143,7 +144,11 @@ def _class_metrics(
         return result
     y_logits = np.asarray(seen.y_logits)
     if model.config.finds_clusters:
-        return result | (cluster_error(y_logits, y) or {})
+        if cluster_classes is None:
+            cluster_classes = name_clusters(y_logits, y)
+        if cluster_classes is not None:
+            result |= cluster_error(y_logits, y, cluster_classes) or {}
+        return result
     if (error := classification_error(y_logits, y)) is not None:
         result["error"] = error
     return result

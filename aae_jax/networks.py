@@ -48,9 +48,21 @@ class Code(NamedTuple):
 
     @property
     def y(self) -> Float[Array, "batch categories"]:
-        """Probability of each category."""
-        assert self.y_logits is not None
-        return jax.nn.softmax(self.y_logits)
+        """Probability of each category; raises as `require_logits` does."""
+        return jax.nn.softmax(self.require_logits())
+
+    def require_logits(self) -> Float[Array, "batch categories"]:
+        """`y_logits`, for whom they must be there.
+
+        Raises:
+          ValueError: no category is inferred.
+        """
+        if self.y_logits is None:
+            raise ValueError(
+                "the encoder of this model infers no categories, and its y is asked "
+                "for; take one that does, such as model='semi-supervised'"
+            )
+        return self.y_logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,15 +120,19 @@ class Networks:
         return params
 
     def statistics(
-        self, params: Params, x: Float[Array, "batch height width channels"]
+        self,
+        params: Params,
+        x: Float[Array, "batch height width channels"],
+        key: PRNGKeyArray,
     ) -> Params:
         """Mean and variance of the encoder's units over images, by layer.
 
-        `{STATISTICS: ...}`, or `{}` without batch normalization.
+        The key is for noise that the encoder reads beside them. `{STATISTICS: ...}`,
+        or `{}` without batch normalization.
         """
         if not self._has_batch_norm("encoder"):
             return {}
-        inputs = self._encoder_inputs(x, None)
+        inputs = self._encoder_inputs(x, key)
         _, seen = self._apply_to_batch("encoder", params, inputs)
         return {STATISTICS: seen["batch_stats"]}
 

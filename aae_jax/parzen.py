@@ -14,7 +14,8 @@ from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
 SIGMAS = tuple(float(sigma) for sigma in np.geomspace(0.05, 0.5, 20).round(4))
-"""Widths among which the held-out images choose, pixels from 0 to 1."""
+"""Widths among which the held-out images choose first, pixels from 0 to 1."""
+_FINER = 9  # widths between the best one's neighbours: 13 % apart costs up to 3 nats
 _ROWS = 500
 
 
@@ -31,23 +32,29 @@ def parzen_window(
       samples: images of the model, values in [0, 1].
       held_out: images that choose the width.
       test: images that are measured.
-      sigmas: widths to choose from, ascending.
+      sigmas: widths to choose from, ascending; then between the best one's neighbours.
 
     Returns:
       `log_likelihood` in nats an image, `standard_error` over the test images, `sigma`,
-      `sigmas`, `samples`, and `sigma_at_edge`: whether the chosen width is the first or
-      last of those offered, so that a better one may lie outside.
+      `sigmas`, `samples`, and `sigma_at_edge`: whether the best of `sigmas` is the
+      first or last of them, so that a better one may lie outside.
 
     Source: Makhzani et al. 2015, section 3; Breuleux et al. 2011.
     """
-    scores = log_likelihoods(samples, held_out, sigmas).mean(axis=1)
-    best = int(scores.argmax())
-    found = log_likelihoods(samples, test, sigmas[best : best + 1])[0]
+
+    def best_of(widths: Sequence[float]) -> int:
+        return int(log_likelihoods(samples, held_out, widths).mean(axis=1).argmax())
+
+    best = best_of(sigmas)
+    around = sigmas[max(best - 1, 0)], sigmas[min(best + 1, len(sigmas) - 1)]
+    finer = tuple(float(sigma) for sigma in np.geomspace(*around, _FINER + 2))
+    sigma = finer[best_of(finer)]
+    found = log_likelihoods(samples, test, [sigma])[0]
     return {
         "log_likelihood": float(found.mean()),
         "standard_error": float(found.std() / np.sqrt(len(found))),
         "samples": len(samples),
-        "sigma": sigmas[best],
+        "sigma": sigma,
         "sigma_at_edge": best in (0, len(sigmas) - 1),
         "sigmas": list(sigmas),
     }
@@ -66,7 +73,7 @@ def log_likelihoods(
 
     @jax.jit
     def of_rows(rows: Array) -> Array:
-        cross = rows @ centres.T
+        cross = jnp.matmul(rows, centres.T, precision=jax.lax.Precision.HIGHEST)
         distances = squares[None] - 2 * cross + jnp.square(rows).sum(axis=1)[:, None]
         exponents = jax.lax.map(
             lambda sigma: jax.scipy.special.logsumexp(

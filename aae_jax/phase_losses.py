@@ -11,6 +11,8 @@ from aae_jax import losses
 from aae_jax.networks import Code, Params
 from aae_jax.phases import Batch, Model, Terms
 
+_ENCODER_STREAM = 2**32 - 1  # no part of a `split`, whose parts count up from 0
+
 
 def reconstruction_phase_loss(
     params: Params, batch: Batch, key: PRNGKeyArray, model: Model
@@ -26,12 +28,13 @@ def reconstruction_phase_loss(
 def reconstruction_with_heads_phase_loss(
     params: Params, batch: Batch, key: PRNGKeyArray, model: Model
 ) -> tuple[Array, Terms]:
-    """The same, plus the cost of cluster heads that are too near each other."""
-    loss, terms = reconstruction_phase_loss(params, batch, key, model)
+    """Weighted, the same, plus the cost of cluster heads too near each other."""
+    error, terms = reconstruction_phase_loss(params, batch, key, model)
     heads = params["cluster_heads"]["kernel"]
     apart = model.config.hyperparameters.head_distance
     crowding = losses.cluster_head_loss(heads, apart)
-    return loss + crowding, terms | {"cluster_heads": crowding}
+    loss = _reconstruction_weight(model) * error + crowding
+    return loss, terms | {"cluster_heads": crowding}
 
 
 def discriminator_phase_loss(
@@ -41,7 +44,8 @@ def discriminator_phase_loss(
 
     Where the discriminator sees labels, the codes of each class are to follow the
     prior, or the part of it that the label chooses. The penalty is taken at the samples
-    and at the codes, with their instance noise, and both are added.
+    and at the codes (R1 and R2 of Mescheder et al. 2018), with their instance noise,
+    and both are added.
     """
     sample_key, real_key, fake_key = jax.random.split(key, 3)
     batch, seen = _as_discriminated(batch, model)
@@ -61,7 +65,7 @@ def discriminator_phase_loss(
         # Slopes a unit of what the discriminator sees: one weight fits every prior.
         unit = model.networks.scale
         loss = loss + weight / 2 * sum(
-            losses.gradient_penalty(lambda seen: discriminate(seen * unit), at / unit)
+            losses.gradient_penalty(lambda each: discriminate(each * unit), at / unit)
             for at in (z_prior, z)
         )
     return loss, terms
@@ -87,14 +91,11 @@ def joint_phase_loss(
     The sum fixes their balance. As separate phases each Adam normalizes its own
     gradient, and the balance is left to the learning rates.
     """
-    hyper = model.config.hyperparameters
-    weight = model.scheduled(
-        hyper.reconstruction_weight, final=hyper.reconstruction_weight_final
-    )
     error_key, fooling_key = jax.random.split(key)
     error, error_term = reconstruction_phase_loss(params, batch, error_key, model)
     fooling, fooling_term = generator_phase_loss(params, batch, fooling_key, model)
-    return weight * error + fooling, error_term | fooling_term
+    loss = _reconstruction_weight(model) * error + fooling
+    return loss, error_term | fooling_term
 
 
 def label_discriminator_phase_loss(
@@ -102,13 +103,15 @@ def label_discriminator_phase_loss(
 ) -> tuple[Array, Terms]:
     """Cross-entropy of uniform categories against those inferred.
 
+    Of each image, or, with `aggregated_categories`, of the batch together.
+
     Source: Makhzani et al. 2015, section 5: q(y) is matched to Cat(y).
     """
     networks = model.networks
     y = jax.lax.stop_gradient(_encode(params, batch, key, model).y)
-    if model.config.hyperparameters.drawn_categories:
+    if model.config.hyperparameters.aggregated_categories:
         logits = _logits_of_categories(params, model)
-        loss = losses.drawn_discriminator_loss(logits, y.mean(axis=0))
+        loss = losses.aggregated_discriminator_loss(logits, y.mean(axis=0))
         return loss, {"label_discriminator": loss}
     drawn = jax.random.randint(key, (len(y),), 0, networks.n_categories)
     y_prior = jax.nn.one_hot(drawn, networks.n_categories)
@@ -129,19 +132,19 @@ def label_generator_phase_loss(
     """
     hyper, networks = model.config.hyperparameters, model.networks
     code = _encode(params, batch, key, model)
-    if hyper.drawn_categories:
+    if hyper.aggregated_categories:
         logits = _logits_of_categories(params, model)
-        loss = losses.drawn_generator_loss(logits, code.y.mean(axis=0))
-        terms = {"label_divergence": loss}  # 0 at the equilibrium, not ln 2
+        loss = losses.aggregated_generator_loss(logits, code.y.mean(axis=0))
+        terms = {"label_divergence": loss}  # its equilibrium is 0, not ln 2
     else:
         loss = losses.generator_loss(networks.discriminate_category(params, code.y))
         terms = {"label_generator": loss}
     if hyper.entropy_weight:
-        terms["entropy"] = losses.entropy_loss(_logits(code))
+        terms["entropy"] = losses.entropy_loss(code.require_logits())
         loss = loss + hyper.entropy_weight * terms["entropy"]
     if hyper.consistency_weight:
         terms["consistency"] = losses.consistency_loss(
-            lambda x: _logits(networks.encode(params, x, _encoder_key(key))),
+            lambda x: networks.encode(params, x, _encoder_key(key)).require_logits(),
             batch.x,
             key,
             radius=hyper.consistency_radius,
@@ -157,12 +160,19 @@ def classification_phase_loss(
 
     Source: Makhzani et al. 2015, section 5, the semi-supervised classification phase.
     """
-    assert batch.x_labelled is not None
-    assert batch.y_labelled is not None
-    x = _with_input_noise(key, batch.x_labelled, model)
+    x_labelled, y_labelled = _labelled(batch)
+    x = _with_input_noise(key, x_labelled, model)
     code = model.networks.encode(params, x, _encoder_key(key))
-    loss = losses.classification_loss(_logits(code), batch.y_labelled)
+    loss = losses.classification_loss(code.require_logits(), y_labelled)
     return loss, {"classification": loss}
+
+
+def _reconstruction_weight(model: Model) -> Float[Array, ""]:
+    """Of the error in a sum of losses."""
+    hyper = model.config.hyperparameters
+    return model.scheduled(
+        hyper.reconstruction_weight, final=hyper.reconstruction_weight_final
+    )
 
 
 def _encode(params: Params, batch: Batch, key: PRNGKeyArray, model: Model) -> Code:
@@ -170,9 +180,13 @@ def _encode(params: Params, batch: Batch, key: PRNGKeyArray, model: Model) -> Co
     return model.networks.encode(params, batch.x, _encoder_key(key))
 
 
-def _logits(code: Code) -> Float[Array, "batch categories"]:
-    assert code.y_logits is not None
-    return code.y_logits
+def _labelled(batch: Batch) -> tuple[Array, Array]:
+    if batch.x_labelled is None or batch.y_labelled is None:
+        raise ValueError(
+            "this phase learns from labelled images; give the batch x_labelled and "
+            "y_labelled"
+        )
+    return batch.x_labelled, batch.y_labelled
 
 
 def _logits_of_categories(params: Params, model: Model) -> Float[Array, " categories"]:
@@ -183,7 +197,7 @@ def _logits_of_categories(params: Params, model: Model) -> Float[Array, " catego
 
 def _encoder_key(key: PRNGKeyArray) -> PRNGKeyArray:
     """For what is random in the encoder; apart from all that a phase draws itself."""
-    return jax.random.fold_in(key, 1)
+    return jax.random.fold_in(key, _ENCODER_STREAM)
 
 
 def _as_discriminated(
@@ -197,13 +211,15 @@ def _as_discriminated(
     wiring = model.networks.wiring
     if not wiring.discriminates_y:
         return batch, ()
-    assert batch.y is not None
+    if batch.y is None:
+        raise ValueError(
+            "the discriminator of this model sees labels; give the batch y"
+        )
     if not wiring.parts_prior:
         return batch, (batch.y,)
-    assert batch.x_labelled is not None
-    assert batch.y_labelled is not None
-    x = jnp.concatenate([batch.x, batch.x_labelled])
-    y = jnp.concatenate([batch.y, batch.y_labelled])
+    x_labelled, y_labelled = _labelled(batch)
+    x = jnp.concatenate([batch.x, x_labelled])
+    y = jnp.concatenate([batch.y, y_labelled])
     return Batch(x, y), (y,)
 
 

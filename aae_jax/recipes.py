@@ -60,7 +60,7 @@ class Hyperparameters:
     input_noise: float
     shift: int
     head_distance: float
-    drawn_categories: bool
+    aggregated_categories: bool
     entropy_weight: float
     consistency_weight: float
     consistency_radius: float
@@ -103,7 +103,7 @@ _GUIDE = Hyperparameters(
     input_noise=0.0,
     shift=0,
     head_distance=6.0,
-    drawn_categories=False,
+    aggregated_categories=False,
     entropy_weight=0.0,
     consistency_weight=0.0,
     consistency_radius=2.0,
@@ -159,6 +159,9 @@ _TUNED_CLASSES = replace(
     _TUNED_AAE,
     batch_norm=True,
     reconstruction_final=0.02,
+    # Against the cost of crowded cluster heads.
+    reconstruction_weight=1.0,
+    reconstruction_weight_final=1.0,
     discriminator_final=0.02,
     generator_rate=5e-4,
     generator_epsilon=1e-8,
@@ -192,7 +195,7 @@ _TUNED_CLUSTERS = replace(
     batch_size=250,
     discriminator_rate=1e-3,
     label_generator_rate=2e-3,
-    drawn_categories=True,
+    aggregated_categories=True,
     entropy_weight=0.25,
     consistency_weight=2.5,
     consistency_radius=1.5,
@@ -216,14 +219,11 @@ _PAPER = replace(
     classification_rate=0.1,
     input_noise=0.3,
 )
-_PAPER_FOR = {
-    # Its sum of losses, which the paper does not have, needs the half sum itself.
-    "aae-joint": replace(
-        _PAPER, reconstruction_rate=0.01, reconstruction_weight=_HALF_SUM
-    ),
-    # Crucial there, says section 6.
-    "clustering": replace(_PAPER, batch_norm=True),
-}
+# A sum of losses needs the half sum itself.
+_PAPER_OF_SUMS = replace(
+    _PAPER, reconstruction_rate=0.01, reconstruction_weight=_HALF_SUM
+)
+_PAPER_FOR = {"aae-joint": _PAPER_OF_SUMS, "dim-reduction": _PAPER_OF_SUMS}
 
 RECIPES = ("tuned", "guide", "paper")
 
@@ -240,7 +240,9 @@ def recipe_for(
     if recipe == "guide":
         return _GUIDE
     if recipe == "paper":
-        return _PAPER_FOR.get(model, _PAPER)
+        paper = _PAPER_FOR.get(model, _PAPER)
+        # Crucial where there are no labels, says section 6.
+        return replace(paper, batch_norm=finds_clusters)
     if finds_clusters:
         return _TUNED_CLUSTERS
     if WIRINGS[model].infers_y:
@@ -265,7 +267,7 @@ _ADVERSARY = (
     "standardize_codes",
 )
 _CATEGORIES = (
-    "drawn_categories",
+    "aggregated_categories",
     "entropy_weight",
     "consistency_weight",
     "consistency_radius",
@@ -279,6 +281,6 @@ UNREAD: Mapping[str, tuple[str, ...]] = {
     "label-prior": (*_WEIGHT, *_NO_CLASSES),
     "semi-supervised": (*_WEIGHT, "head_distance"),
     "clustering": (*_WEIGHT, *_CLASSIFICATION, "head_distance"),
-    "dim-reduction": _WEIGHT,
+    "dim-reduction": (),
 }
 """Hyper-parameters that do nothing in a variant."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aae_jax.checkpoint import load_checkpoint
+from aae_jax.class_metrics import name_clusters
 from aae_jax.data.conversion import as_labels
 from aae_jax.errors import UserError
 from aae_jax.in_batches import Apply, in_batches
@@ -27,6 +28,8 @@ from aae_jax.run_record import RunRecord
 from aae_jax.small_files import read_json
 from aae_jax.training import make_step
 from aae_jax.wirings import models_that
+
+_CATEGORIES_STREAM = 2**32 - 1  # of a seed's key, which draws the codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,12 +126,22 @@ class Run:
         Raises:
           UserError: this model infers none; or see `encode`.
         """
-        if not self.model.networks.wiring.infers_y:
-            raise UserError(
-                f"model={self.record.config.model!r} infers no classes; those that do "
-                f"are {', '.join(models_that('infers_y'))}"
-            )
-        return self._in_batches(self._infer, self._images(x))
+        return np.asarray(jax.nn.softmax(self._y_logits(x)))
+
+    def name_clusters(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.int32] | None:
+        """`[clusters]`: a class for each, that of the image surest to belong to it.
+
+        Args:
+          x: images.
+          y: their labels, -1 where there is none; if there is none at all, the result
+            is None.
+
+        Raises:
+          UserError: see `probabilities`.
+        """
+        y_logits = self._y_logits(x)
+        labels = as_labels(np.asarray(y), len(y_logits), "y")
+        return None if labels is None else name_clusters(y_logits, labels)
 
     def decode(self, z: ArrayLike, y: ArrayLike | None = None) -> NDArray[np.float32]:
         """Images `[n, height, width, channels]` in [0, 1] of codes.
@@ -192,7 +205,7 @@ class Run:
 
     def sample_categories(self, n: int, *, seed: int = 0) -> NDArray[np.int32]:
         """`[n]` classes, or clusters, drawn at random, each as likely as any."""
-        key = jax.random.fold_in(jax.random.key(seed), 1)
+        key = jax.random.fold_in(jax.random.key(seed), _CATEGORIES_STREAM)
         n_categories = self.model.networks.n_categories
         return np.asarray(jax.random.randint(key, (n,), 0, n_categories))
 
@@ -219,12 +232,19 @@ class Run:
         return self.model.networks.wiring.decodes_y
 
     def metrics(
-        self, x: ArrayLike | None = None, y: ArrayLike | None = None
+        self,
+        x: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        *,
+        cluster_classes: NDArray[np.int32] | None = None,
     ) -> dict[str, Any]:
         """The test set's metrics as stored at the end of the run, or those of `x`.
 
         Args:
           x: images to measure on instead, with labels `y` or without.
+          cluster_classes: `[clusters]`, where the model finds clusters: the class of
+            each, see `name_clusters`; by default x and y name them. A training lets
+            the images do it that it held out.
 
         Raises:
           UserError: no images are given and the run has not ended; or the images do not
@@ -243,8 +263,17 @@ class Run:
         if len(images) < 2:
             raise UserError(f"got {len(images)} images; metrics need 2 or more")
         labels = as_labels(None if y is None else np.asarray(y), len(images), "y")
-        metrics, _ = make_measure(self.model, images, labels)(self.params)
+        measure = make_measure(self.model, images, labels)
+        metrics, _ = measure(self.params, cluster_classes)
         return metrics
+
+    def _y_logits(self, x: ArrayLike) -> NDArray[np.float32]:
+        if not self.model.networks.wiring.infers_y:
+            raise UserError(
+                f"model={self.record.config.model!r} infers no classes; those that do "
+                f"are {', '.join(models_that('infers_y'))}"
+            )
+        return self._in_batches(self._infer, self._images(x))
 
     def _images(self, x: ArrayLike) -> NDArray[np.uint8] | NDArray[np.float32]:
         return images_for_run(x, self.record.image_shape)
@@ -269,7 +298,7 @@ class Run:
     @cached_property
     def _infer(self) -> Apply:
         networks = self.model.networks
-        return jax.jit(lambda params, x: networks.encode(params, x).y)
+        return jax.jit(lambda params, x: networks.encode(params, x).y_logits)
 
     @cached_property
     def _decode(self) -> Apply:

@@ -36,6 +36,7 @@ ORDER_STREAM = 2**32 - 2
 LABELLED_ORDER_STREAM = 2**32 - 3
 LABELS_STREAM = 2**32 - 4
 SHIFT_STREAM = 2**32 - 5
+_STATISTICS_STREAM = 2**32 - 1  # of a step's key; its phases count up from 0
 _AVERAGED_STEPS = 100
 
 
@@ -111,7 +112,7 @@ def init(
         phase.name: make_optimizer(config, phase).init(params) for phase in phases
     }
     x = jnp.zeros((2, *image_shape))
-    seen = jax.eval_shape(networks.statistics, params, x)
+    seen = jax.eval_shape(networks.statistics, params, x, key)
     return TrainState(
         params,
         optimizer_states,
@@ -156,7 +157,7 @@ def make_update(
         model = make_model(
             config, image_shape=batch.image_shape, prior=prior, step=state.step
         )
-        key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), index)
+        key = _phase_key(state, index)
         moved = {name: state.params[name] for name in phase.moves}
 
         def loss(moved: Params) -> tuple[Array, Terms]:
@@ -177,6 +178,11 @@ def make_update(
         return state, StepInfo(terms, {phase.name: optax.tree.norm(gradients)})
 
     return jax.jit(update, inline=True)  # see make_step
+
+
+def _phase_key(state: TrainState, stream: int) -> PRNGKeyArray:
+    """The key of a phase in this step, or of what comes after the phases."""
+    return jax.random.fold_in(jax.random.fold_in(state.key, state.step), stream)
 
 
 def _running_average(average: Params, seen: Params, step: Array) -> Params:
@@ -250,7 +256,8 @@ def make_step(
             losses |= info.losses
             gradient_norms |= info.gradient_norms
         model = make_model(config, image_shape=batch.image_shape, prior=prior)
-        seen = model.networks.statistics(state.params, batch.x)
+        key = _phase_key(state, _STATISTICS_STREAM)
+        seen = model.networks.statistics(state.params, batch.x, key)
         state = replace(
             state,
             step=state.step + 1,

@@ -160,9 +160,9 @@ GAINS = {
     ),
     "no noise on the images": Row("gain-noiseless", f"{_SHORT} --input-noise 0"),
     "no reconstruction": Row("gain-blind", f"{_SHORT} --reconstruction-rate 0"),
-    "categories drawn": Row(
-        "gain-drawn",
-        f"{_SHORT} --drawn-categories True --entropy-weight 0.25 "
+    "categories aggregated": Row(
+        "gain-aggregated",
+        f"{_SHORT} --aggregated-categories True --entropy-weight 0.25 "
         "--consistency-weight 2.5",
     ),
     "with shifts": Row("gain-shift", f"{_SHORT} --shift 2"),

@@ -165,8 +165,9 @@ def test_train_refuses_in_a_sentence(place, line, words):
         ("--encode tset --out x.npz", "did you mean test?"),
         ("--decode absent.npz --out x.npz", "does not exist; give --decode"),
         ("--grid --out codes.npz", "is a file; give --out a folder"),
-        ("--grid --seed 3", "--seed is that of --sample N; leave it out"),
-        ("--sample 5 --split test --out x.npz", "--split does nothing with --sample"),
+        ("--grid --seed 3", "--seed is that of --sample N and --parzen N; leave"),
+        ("--sample 5 --split test --out x.npz", "does nothing with --sample; leave"),
+        ("--parzen 5 --split validation", "--parzen measures the test images, at the"),
         ("--metrics --out figures", "--metrics prints to stdout"),
         ("--memory-limit -3", "--memory-limit the GiB"),
         ("--dataset mnits", "did you mean mnist?"),
@@ -192,7 +193,7 @@ LINES = (
     "--model dim-reduction --labels 50 --n-classes 4 --head-distance 3 "
     "--generator-rate 0.1 --generator-beta1 0.2 --generator-epsilon 0.3 "
     "--generator-final 0.4 --consistency-weight 2 --consistency-radius 1.5 "
-    "--drawn-categories True --entropy-weight 0.5 "
+    "--aggregated-categories True --entropy-weight 0.5 "
     "--label-generator-rate 0.5 --label-generator-beta1 0.6 "
     "--label-generator-epsilon 0.7 --label-generator-final 0.8 "
     "--classification-rate 0.1 --classification-beta1 0.2 "
@@ -236,8 +237,8 @@ def test_every_flag_of_evaluate_reaches_its_field(place):
     assert options.run_dir == folder.relative_to(place)  # the newest
     options = evaluation_request(["--encode=train", "--out=x.npz", "--memory-limit=3"])
     assert (options.encode, options.memory_limit) == ("train", 3)
-    options = evaluation_request(["--parzen=50", "--seed=3", "--split=validation"])
-    assert (options.parzen, options.seed, options.split) == (50, 3, "validation")
+    options = evaluation_request(["--parzen=50", "--seed=3"])
+    assert (options.parzen, options.seed) == (50, 3)
     options = evaluation_request(["--decode", "codes.npz", "--out", "x.npz"])
     assert options.decode == Path("codes.npz")
     options = evaluation_request([])

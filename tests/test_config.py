@@ -185,8 +185,10 @@ def test_recipe_guide_is_the_published_one():
 
 
 def test_recipe_paper_is_the_published_one():
-    for model in MODELS:
-        hyper = Config(model=model, prior="mixture", recipe="paper").hyperparameters
+    without_labels = [{"model": "dim-reduction", "labels": 0}]
+    for settings in [{"model": model} for model in MODELS] + without_labels:
+        config = Config(prior="mixture", recipe="paper", **settings)
+        hyper = config.hyperparameters
         assert (hyper.epochs, hyper.optimizer, hyper.schedule) == (5000, "sgd", "steps")
         adversarial = (hyper.discriminator_rate, hyper.generator_rate)
         momenta = (hyper.discriminator_beta1, hyper.generator_beta1)
@@ -196,7 +198,9 @@ def test_recipe_paper_is_the_published_one():
         per_pixel = hyper.reconstruction_rate * hyper.reconstruction_weight
         assert per_pixel == pytest.approx(0.01 * 784 / 2)
         assert hyper.reconstruction_beta1 == 0.9
-        assert hyper.batch_norm == (model == "clustering")
+        if config.wiring.adds_heads:  # nothing multiplies the rate of their cost
+            assert hyper.reconstruction_rate == 0.01
+        assert hyper.batch_norm == config.finds_clusters
         assert (hyper.input_noise, hyper.consistency_weight) == (0.3, 0)
 
 

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aae_jax import losses
 from aae_jax.config import Config
-from aae_jax.phases import make_model
+from aae_jax.phases import Batch, make_model
 from aae_jax.variants import (
     CLASSIFICATION,
     DISCRIMINATOR,
@@ -31,7 +30,7 @@ QUIET = {
     "gradient_penalty": 0.0,
     "consistency_weight": 0.0,
     "entropy_weight": 0.0,
-    "drawn_categories": False,
+    "aggregated_categories": False,
 }
 
 
@@ -56,70 +55,110 @@ def test_without_labels_nothing_is_classified():
     assert phases_of(Config(model="clustering")) == VARIANTS["clustering"]
 
 
-def test_classification_reads_the_labelled_images(evaluate, tiny_batch):
-    loss, terms, model, params = evaluate(CLASSIFICATION, "semi-supervised")
-    logits = model.networks.encode(params, tiny_batch.x_labelled).y_logits
-    assert loss == losses.classification_loss(logits, tiny_batch.y_labelled)
+def test_classification_reads_the_labelled_images_alone(evaluate, tiny_batch):
+    loss, terms, *_ = evaluate(CLASSIFICATION, "semi-supervised")
     assert terms == {"classification": loss}
+    others = replace(tiny_batch, x=1 - tiny_batch.x, y=None)
+    assert evaluate(CLASSIFICATION, "semi-supervised", others)[0] == loss
+    for changed in (
+        replace(tiny_batch, x_labelled=1 - tiny_batch.x_labelled),
+        replace(tiny_batch, y_labelled=(tiny_batch.y_labelled + 1) % 4),
+    ):
+        assert evaluate(CLASSIFICATION, "semi-supervised", changed)[0] != loss
     noisy, *_ = evaluate(CLASSIFICATION, "semi-supervised", input_noise=0.5)
     assert noisy != loss
+
+
+def test_a_phase_says_what_its_batch_or_its_model_lacks(evaluate, tiny_batch):
+    bare = Batch(tiny_batch.x)
+    for phase, model, batch, words in (
+        (CLASSIFICATION, "semi-supervised", bare, "give the batch x_labelled"),
+        (CLASSIFICATION, "aae", tiny_batch, "infers no categories, and"),
+        (LABEL_GENERATOR, "aae", tiny_batch, "infers no categories, and"),
+        (DISCRIMINATOR, "supervised", bare, "sees labels; give the batch y"),
+        (GENERATOR, "label-prior", bare, "sees labels; give the batch y"),
+        (DISCRIMINATOR, "label-prior", replace(bare, y=tiny_batch.y), "x_labelled"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            evaluate(phase, model, batch)
 
 
 def test_label_adversary_compares_inferred_categories_with_drawn_ones(
     evaluate, tiny_batch
 ):
+    """Drawn evenly: over many keys the loss is that of each category equally often."""
     loss, terms, model, params = evaluate(LABEL_DISCRIMINATOR, "semi-supervised")
-    networks = model.networks
-    fake = networks.discriminate_category(
-        params, networks.encode(params, tiny_batch.x).y
-    )
-    real = networks.discriminate_category(params, jnp.eye(4))
-    # Twenty draws out of four: the mean over the draws is one over some of these.
-    entropy = np.logaddexp(0, -np.asarray(real))
-    rest = float(loss) - float(np.logaddexp(0, np.asarray(fake)).mean())
-    assert entropy.min() <= rest <= entropy.max()
     assert terms == {"label_discriminator": loss}
-
-    fooling, terms, *_ = evaluate(LABEL_GENERATOR, "semi-supervised")
-    assert fooling == losses.generator_loss(fake)
-    assert terms == {"label_generator": fooling}
-
-
-def test_drawn_categories_are_told_apart_by_how_often_they_come(evaluate, tiny_batch):
-    drawn = {"drawn_categories": True}
-    loss, terms, model, params = evaluate(
-        LABEL_DISCRIMINATOR, "semi-supervised", **drawn
-    )
     networks = model.networks
-    logits = networks.discriminate_category(params, jnp.eye(4))
-    shares = networks.encode(params, tiny_batch.x).y.mean(axis=0)
-    assert loss == losses.drawn_discriminator_loss(logits, shares)
-    assert terms == {"label_discriminator": loss}
-    fooling, terms, *_ = evaluate(LABEL_GENERATOR, "semi-supervised", **drawn)
-    assert fooling == losses.drawn_generator_loss(logits, shares)
-    assert terms == {"label_divergence": fooling}
+    found = [
+        float(LABEL_DISCRIMINATOR.loss(params, tiny_batch, jax.random.key(i), model)[0])
+        for i in range(200)
+    ]
+    real = np.asarray(networks.discriminate_category(params, jnp.eye(4)))
+    y = networks.encode(params, tiny_batch.x).y
+    fake = np.asarray(networks.discriminate_category(params, y))
+    expected = np.logaddexp(0, -real).mean() + np.logaddexp(0, fake).mean()
+    error = np.std(found) / np.sqrt(len(found))
+    assert np.mean(found) == pytest.approx(expected, abs=5 * error)
+    assert error > 0
 
 
-def test_entropy_is_added_by_its_weight(evaluate, tiny_batch):
-    plain, *_ = evaluate(LABEL_GENERATOR, "semi-supervised")
+def test_aggregated_categories_cost_the_mean_over_draws_of_one_for_each_image(
+    evaluate, tiny_batch
+):
+    settings = {"aggregated_categories": True}
     loss, terms, model, params = evaluate(
-        LABEL_GENERATOR, "semi-supervised", entropy_weight=0.5
+        LABEL_DISCRIMINATOR, "semi-supervised", **settings
     )
-    logits = model.networks.encode(params, tiny_batch.x).y_logits
-    assert terms["entropy"] == losses.entropy_loss(logits)
-    assert loss == pytest.approx(float(plain + 0.5 * terms["entropy"]), rel=1e-6)
+    assert terms == {"label_discriminator": loss}
+    networks = model.networks
+    shares = np.asarray(networks.encode(params, tiny_batch.x).y, np.float64)
+    logits = np.asarray(networks.discriminate_category(params, jnp.eye(4)))
+    real = np.logaddexp(0, -logits).mean()
+    rng = np.random.default_rng(0)
+    draws = (rng.random((5000, 20, 1)) > shares.cumsum(axis=1)).sum(axis=-1)
+    costs = np.logaddexp(0, logits)[np.minimum(draws, 3)].mean(axis=1)
+    error = costs.std() / np.sqrt(len(costs))
+    assert float(loss) == pytest.approx(real + costs.mean(), abs=5 * error)
 
 
-def test_consistency_is_added_by_its_weight(evaluate):
-    plain, _, *_ = evaluate(LABEL_GENERATOR, "semi-supervised")
+def test_a_generator_that_evens_out_categories_is_content(evaluate, tiny_batch):
+    """Where all come equally often no discriminator finds a divergence."""
+    settings = {"aggregated_categories": True, "n_classes": 4}
+    _, terms, model, params = evaluate(LABEL_GENERATOR, "semi-supervised", **settings)
+    assert set(terms) == {"label_divergence"}
+    head = params["encoder"]["Dense_2"]
+    even = {
+        "kernel": head["kernel"].at[:, :4].set(0),
+        "bias": head["bias"].at[:4].set(0),
+    }
+    params = params | {"encoder": params["encoder"] | {"Dense_2": even}}
+    # With logits that add up to 0, as the best ones do at the equilibrium.
+    last = params["label_discriminator"]["Dense_2"]
+    logits = model.networks.discriminate_category(params, jnp.eye(4))
+    shifted = last | {"bias": last["bias"] - logits.mean()}
+    params |= {
+        "label_discriminator": params["label_discriminator"] | {"Dense_2": shifted}
+    }
+    loss, _ = LABEL_GENERATOR.loss(params, tiny_batch, KEY, model)
+    assert loss == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("term", "most"), [("entropy", np.log(4)), ("consistency", 50)]
+)
+def test_a_term_is_added_by_its_weight(evaluate, term, most):
+    plain, terms, *_ = evaluate(LABEL_GENERATOR, "semi-supervised")
+    assert terms == {"label_generator": plain}
     for weight in (0.5, 3.0):
-        loss, terms, *_ = evaluate(
-            LABEL_GENERATOR, "semi-supervised", consistency_weight=weight
-        )
+        settings = {f"{term}_weight": weight}
+        loss, terms, *_ = evaluate(LABEL_GENERATOR, "semi-supervised", **settings)
         assert terms["label_generator"] == plain
-        assert terms["consistency"] > 0
-        expected = float(plain + weight * terms["consistency"])
-        assert loss == pytest.approx(expected, rel=1e-6)
+        assert 0 < terms[term] <= most
+        assert loss == pytest.approx(float(plain + weight * terms[term]), rel=1e-6)
+
+
+def test_categories_change_more_within_a_larger_radius(evaluate):
     near, far = (
         evaluate(
             LABEL_GENERATOR,
@@ -147,9 +186,6 @@ def test_the_label_chooses_the_part_of_the_prior(evaluate, tiny_batch):
     # The labelled images stand beside the others.
     y = jnp.concatenate([tiny_batch.y, tiny_batch.y_labelled])
     np.testing.assert_array_equal(asked[0], y)
-    labelled = tiny_batch.y >= 0
-    z = prior.sample(KEY, 20, tiny_batch.y)
-    np.testing.assert_array_equal(prior.part_of(z)[labelled], tiny_batch.y[labelled])
     # The labels are read: others give another loss.
     other = replace(tiny_batch, y=(tiny_batch.y + 1) % 4)
     assert evaluate(DISCRIMINATOR, "label-prior", other)[0] != loss
@@ -163,13 +199,19 @@ def test_a_plain_adversary_reads_no_label(evaluate, tiny_batch):
         assert evaluate(phase, "aae")[0] == evaluate(phase, "aae", none)[0]
 
 
-def test_crowded_heads_cost_something(evaluate):
-    plain, *_ = evaluate(RECONSTRUCTION, "dim-reduction")
-    loss, terms, _, params = evaluate(
-        RECONSTRUCTION_WITH_HEADS, "dim-reduction", head_distance=20.0
-    )
-    # In units of the prior's deviation.
-    crowding = losses.cluster_head_loss(params["cluster_heads"]["kernel"], 20.0)
-    assert terms == {"reconstruction": plain, "cluster_heads": crowding}
-    assert loss == pytest.approx(float(plain + crowding), rel=1e-6)
-    assert crowding > 0
+def test_crowded_heads_cost_something_beside_the_weighted_error(evaluate):
+    error, *_ = evaluate(RECONSTRUCTION, "dim-reduction")
+    for weight in (1.0, 392.0):
+        loss, terms, _, params = evaluate(
+            RECONSTRUCTION_WITH_HEADS,
+            "dim-reduction",
+            head_distance=20.0,
+            reconstruction_weight=weight,
+        )
+        assert terms["reconstruction"] == error
+        # In units of the prior's deviation: five heads in the plane, all too near.
+        heads = np.asarray(params["cluster_heads"]["kernel"], np.float64)
+        away = np.linalg.norm(heads[:, None] - heads[None], axis=-1)
+        crowding = (20 - away)[np.triu_indices(len(heads), k=1)].sum()
+        assert terms["cluster_heads"] == pytest.approx(crowding, rel=1e-5)
+        assert loss == pytest.approx(float(weight * error) + crowding, rel=1e-5)

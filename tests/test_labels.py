@@ -38,6 +38,13 @@ def test_all_labels_are_all():
     assert keep_labels(Y, "all", seed=0) is Y
 
 
+@pytest.mark.parametrize("y", [Y, np.full(5, -1)])
+def test_no_labels_are_none(y):
+    kept = keep_labels(y, 0, seed=0)
+    assert (kept == -1).all()
+    assert (kept.shape, kept.dtype) == (y.shape, y.dtype)
+
+
 def test_fewer_labels_are_a_part_of_more():
     few, more = (keep_labels(Y, count, seed=0) for count in (50, 100))
     assert (more[few >= 0] >= 0).all()

@@ -217,29 +217,29 @@ def test_consistency_moves_the_changed_image_s_shares_towards_the_image_s():
     assert loss(WEIGHTS - 0.1 * slope) < loss(WEIGHTS)
 
 
-def test_drawn_categories_cost_the_mean_over_all_draws():
+def test_aggregated_categories_cost_the_mean_over_all_draws():
     logits = jnp.array([1.5, -0.5])
     shares = jnp.array([0.25, 0.75])
     # Four draws in those shares, against four in equal ones.
     drawn, uniform = logits[jnp.array([0, 1, 1, 1])], logits[jnp.array([0, 1, 0, 1])]
     np.testing.assert_allclose(
-        losses.drawn_discriminator_loss(logits, shares),
+        losses.aggregated_discriminator_loss(logits, shares),
         losses.discriminator_loss(uniform, drawn),
         rtol=1e-6,
     )
 
 
-def test_the_best_logits_of_drawn_categories_tell_how_rare_each_is():
+def test_the_best_logits_of_aggregated_categories_tell_how_rare_each_is():
     shares = jnp.array([0.7, 0.2, 0.1])
     best = -jnp.log(3 * shares)
-    slope = jax.grad(losses.drawn_discriminator_loss)(best, shares)
+    slope = jax.grad(losses.aggregated_discriminator_loss)(best, shares)
     np.testing.assert_allclose(slope, 0, atol=1e-6)
     # There the generator has Kullback and Leibler's divergence from uniform shares, and
     # gains by drawing the rarest more often.
     divergence = (shares * jnp.log(3 * shares)).sum()
-    loss = losses.drawn_generator_loss(best, shares)
+    loss = losses.aggregated_generator_loss(best, shares)
     np.testing.assert_allclose(loss, divergence, rtol=1e-6)
-    pull = jax.grad(losses.drawn_generator_loss, argnums=1)(best, shares)
+    pull = jax.grad(losses.aggregated_generator_loss, argnums=1)(best, shares)
     assert pull[2] < pull[1] < pull[0]
 
 

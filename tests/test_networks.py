@@ -205,13 +205,13 @@ def test_batch_normalization_takes_out_the_batch_s_own_scale(normalizing, tiny_b
     squeezed = networks.encode(params, 0.1 + 0.5 * tiny_batch.x).z
     np.testing.assert_allclose(squeezed, z, atol=0.02)
     plain = networks_of(Config(hidden=(16, 16), initializer="lecun"))
-    assert STATISTICS not in plain.statistics(params, tiny_batch.x)
+    assert STATISTICS not in plain.statistics(params, tiny_batch.x, KEY)
 
 
 def test_given_statistics_make_an_image_s_code_its_own(normalizing, tiny_batch):
     """Of the batch, they give the batch's codes; alone or among others, the same."""
     networks, params = normalizing
-    seen = networks.statistics(params, tiny_batch.x)
+    seen = networks.statistics(params, tiny_batch.x, KEY)
     weights = params | seen
     together = networks.encode(weights, tiny_batch.x).z
     np.testing.assert_allclose(
@@ -227,6 +227,22 @@ def test_given_statistics_make_an_image_s_code_its_own(normalizing, tiny_batch):
     np.testing.assert_allclose(first["var"], hidden.var(axis=0), atol=1e-4)
 
 
+def test_statistics_are_those_of_images_with_the_noise_beside_them(
+    tiny_config, tiny_batch
+):
+    """Codes of a universal encoder vary as much in evaluation as in training."""
+    config = replace(tiny_config, batch_norm=True, encoder="universal")
+    networks = networks_of(config)
+    params = networks.init(KEY, SUBSETS)
+    x = jnp.tile(tiny_batch.x, (50, 1, 1, 1))
+    seen = networks.statistics(params, x, jax.random.key(1))
+    of_batch, given = (
+        networks.encode(weights, x, jax.random.key(2)).z
+        for weights in (params, params | seen)
+    )
+    np.testing.assert_allclose(given.std(axis=0), of_batch.std(axis=0), rtol=0.03)
+
+
 def test_only_the_encoder_normalizes(normalizing):
     _, params = normalizing
     for subset, layers in params.items():
@@ -235,14 +251,14 @@ def test_only_the_encoder_normalizes(normalizing):
 
 def test_clusters_have_a_normalized_head(tiny_config, tiny_batch):
     """Each cluster's logit varies over the batch, as much as any other's; no draws."""
-    settings = {"batch_norm": True, "drawn_categories": False}
+    settings = {"batch_norm": True, "aggregated_categories": False}
     networks = networks_for("clustering", tiny_config, clusters=5, **settings)
     params = networks.init(KEY, SUBSETS)
     code = networks.encode(params, tiny_batch.x)
     assert code.y_logits.shape == (20, 5)
     np.testing.assert_allclose(code.y_logits.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(code.y_logits.std(axis=0), 2, rtol=1e-2)
-    seen = networks.statistics(params, tiny_batch.x)
+    seen = networks.statistics(params, tiny_batch.x, KEY)
     given = networks.encode(params | seen, tiny_batch.x)
     np.testing.assert_allclose(given.y_logits, code.y_logits, rtol=1e-3, atol=1e-4)
     taught = networks_for("semi-supervised", tiny_config, batch_norm=True)

@@ -262,3 +262,12 @@ def test_a_prior_from_python_trains(tiny_config, tiny_state, tiny_batch):
     # Without it, the same config cannot know what to sample.
     with pytest.raises(UserError, match="custom"):
         make_step(config)(tiny_state("aae"), tiny_batch)
+
+
+@pytest.mark.parametrize("name", ["mixture", "swiss-roll"])
+def test_samples_of_a_label_lie_on_its_part(name):
+    prior = named(name)
+    labels = jnp.arange(N) % priors.COMPONENTS
+    parts = np.asarray(prior.part_of(prior.sample(KEY, N, labels=labels)))
+    # Neighbouring stretches of the roll touch: some samples stray over the border.
+    assert (parts == labels).mean() > 0.9

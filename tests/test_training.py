@@ -196,7 +196,7 @@ def test_statistics_are_the_mean_over_steps(tiny_config, tiny_batch):
         after, _ = update(state, batch)
         assert_same_bits(after.statistics, state.statistics)
         state, _ = step(state, batch)
-        seen.append(networks.statistics(state.params, batch.x))
+        seen.append(networks.statistics(state.params, batch.x, state.key))
     mean = jax.tree.map(lambda *leaves: sum(leaves) / 3, *seen)
     assert set(state.statistics) == {STATISTICS}
     for ours, theirs in zip(

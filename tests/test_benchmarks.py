@@ -1,0 +1,57 @@
+"""The rows of the paper's table: what they train, and what the table says of them."""
+
+import paper
+import pytest
+from rows import ROWS as OUR_ROWS
+from tasks import ROWS, TASKS
+
+from aae_jax.cli import training_request
+from aae_jax.recipes import OPTIMIZERS
+
+
+def config_of(row):
+    return training_request(row.argv(0)).config
+
+
+@pytest.mark.parametrize("row", [*ROWS.values(), *OUR_ROWS], ids=lambda row: row.name)
+def test_every_row_is_one_that_train_py_takes(row):
+    assert config_of(row).total_steps(54_000) > 0
+
+
+def test_the_plain_network_learns_from_labels_alone():
+    hyper = config_of(ROWS["plain-1000"]).hyperparameters
+    moving = {each for each in OPTIMIZERS if getattr(hyper, f"{each}_rate")}
+    assert moving == {"classification"}
+
+
+def test_rows_with_shifts_differ_in_nothing_else():
+    for name, row in ROWS.items():
+        if name.endswith("-shift") and not name.startswith("gain-"):
+            plain = config_of(ROWS[name.removesuffix("-shift")]).hyperparameters
+            shifted = config_of(row).hyperparameters
+            assert (plain.shift, shifted.shift) == (0, 2)
+            assert {**vars(plain), "shift": 2} == vars(shifted)
+
+
+def measured(**values):
+    entry = {"command": "python train.py", "epochs": 20.0, "seconds": 600.0}
+    return entry | values
+
+
+def test_a_target_is_reached_when_the_worst_seed_reaches_it():
+    task = next(task for task in TASKS if task.row.name == "semi-supervised-1000")
+    for worst, reached in ((0.0251, "yes"), (0.0261, "no")):
+        seeds = {"0": measured(test_error=0.02), "1": measured(test_error=worst)}
+        line = paper._line(task, seeds)
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        mean = f"{50 * (0.02 + worst):.2f} %"
+        assert cells[4].startswith(f"{mean} +- ")
+        assert cells[5:10] == [f"{100 * worst:.2f} %", "2.60 %", reached, "2", "20"]
+
+
+def test_a_row_without_its_number_is_not_in_the_table():
+    results = {"supervised": {"0": measured(knn_accuracy=0.2, mse_share=0.3)}}
+    table = paper.table(results)
+    assert "class told from style" in table
+    assert "read as their class" not in table  # no judge yet
+    assert paper.table({}) == "Not trained yet.\n"
