@@ -1,6 +1,5 @@
 """A trained model with its folder: encode, decode, sample, reconstruct, measure."""
 
-import math
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ from aae_jax.checkpoint import load_checkpoint
 from aae_jax.class_metrics import name_clusters
 from aae_jax.data.conversion import as_labels
 from aae_jax.errors import UserError
-from aae_jax.in_batches import Apply, in_batches
+from aae_jax.inference import Inference
 from aae_jax.loop import init_loop
 from aae_jax.measure import make_measure
 from aae_jax.messages import Say, say_on_stderr
@@ -110,7 +109,7 @@ class Run:
         Raises:
           UserError: images of another shape, or values that are not in [0, 1].
         """
-        return self._in_batches(self._encode, self._images(x))
+        return self._inference.encode(self._images(x))
 
     def classify(self, x: ArrayLike) -> NDArray[np.int32]:
         """The likeliest class, or cluster, of images: `[n]`, counted from 0.
@@ -162,8 +161,8 @@ class Run:
                     f"the decoder of model={self.record.config.model!r} reads the code "
                     "alone; leave y out"
                 )
-            return self._in_batches(self._decode, codes)
-        return self._in_batches(self._decode, codes, self._categories(y, len(codes)))
+            return self._inference.decode(codes)
+        return self._inference.decode(codes, self._categories(y, len(codes)))
 
     def reconstruct(
         self, x: ArrayLike, y: ArrayLike | None = None
@@ -179,7 +178,7 @@ class Run:
         labels = np.zeros(len(images), np.int32)
         if wiring.decodes_y and not wiring.infers_y:
             labels = self._categories(y, len(images))
-        return self._in_batches(self._reconstruct, images, labels)
+        return self._inference.reconstruct(images, labels)
 
     def sample(
         self, n: int, *, seed: int = 0, y: ArrayLike | None = None
@@ -273,7 +272,7 @@ class Run:
                 f"model={self.record.config.model!r} infers no classes; those that do "
                 f"are {', '.join(models_that('infers_y'))}"
             )
-        return self._in_batches(self._infer, self._images(x))
+        return self._inference.infer(self._images(x))
 
     def _images(self, x: ArrayLike) -> NDArray[np.uint8] | NDArray[np.float32]:
         return images_for_run(x, self.record.image_shape)
@@ -287,34 +286,5 @@ class Run:
         return categories_for_run(y, n, n_categories=n_categories, model=model)
 
     @cached_property
-    def _encode(self) -> Apply:
-        networks = self.model.networks
-
-        def encode(params: Params, x: jax.Array) -> jax.Array:
-            return networks.represent(params, networks.encode(params, x))
-
-        return jax.jit(encode)
-
-    @cached_property
-    def _infer(self) -> Apply:
-        networks = self.model.networks
-        return jax.jit(lambda params, x: networks.encode(params, x).y_logits)
-
-    @cached_property
-    def _decode(self) -> Apply:
-        networks = self.model.networks
-        if not self.reads_category:
-            return jax.jit(networks.decode)
-
-        def decode(params: Params, z: jax.Array, y: jax.Array) -> jax.Array:
-            return networks.decode(params, z, jax.nn.one_hot(y, networks.n_categories))
-
-        return jax.jit(decode)
-
-    @cached_property
-    def _reconstruct(self) -> Apply:
-        return jax.jit(self.model.networks.reconstruct)
-
-    def _in_batches(self, apply: Apply, *inputs: NDArray) -> NDArray[np.float32]:
-        n_values = math.prod(self.record.image_shape)
-        return in_batches(apply, self.params, *inputs, n_values=n_values)
+    def _inference(self) -> Inference:
+        return Inference(self.model.networks, self.params)

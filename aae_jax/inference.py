@@ -1,0 +1,93 @@
+"""Networks with their weights, applied to any number of rows, compiled for one."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax
+import numpy as np
+from jaxtyping import Array
+from numpy.typing import NDArray
+
+from aae_jax.networks import Networks, Params
+
+_ROWS, _VALUES = 500, 2**24
+"""So many rows, and values of their images, go at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inference:
+    """What trained networks make of arrays of n rows, each on its own.
+
+    Images go in as bytes, or as float32 in [0, 1]; all comes back as float32.
+    """
+
+    networks: Networks
+    params: Params
+
+    def encode(self, x: NDArray) -> NDArray[np.float32]:
+        """Codes `[n, z_dim]`: the centres of q(z|x), cluster heads included."""
+        return self._in_batches(self._encode, x)
+
+    def infer(self, x: NDArray) -> NDArray[np.float32]:
+        """Logits `[n, categories]`, where categories are inferred."""
+        return self._in_batches(self._infer, x)
+
+    def decode(
+        self, z: NDArray[np.float32], y: NDArray[np.int32] | None = None
+    ) -> NDArray[np.float32]:
+        """Images of codes, and of categories where the decoder reads them."""
+        return self._in_batches(self._decode, z, *([] if y is None else [y]))
+
+    def reconstruct(self, x: NDArray, y: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Images after a way through their codes; `y` is read where labels are."""
+        return self._in_batches(self._reconstruct, x, y)
+
+    @cached_property
+    def _encode(self) -> Callable[..., Array]:
+        def encode(params: Params, x: Array) -> Array:
+            return self.networks.represent(params, self.networks.encode(params, x))
+
+        return jax.jit(encode)
+
+    @cached_property
+    def _infer(self) -> Callable[..., Array]:
+        return jax.jit(lambda params, x: self.networks.encode(params, x).y_logits)
+
+    @cached_property
+    def _decode(self) -> Callable[..., Array]:
+        def decode(params: Params, z: Array, y: Array | None = None) -> Array:
+            if y is None:
+                return self.networks.decode(params, z)
+            one_hot = jax.nn.one_hot(y, self.networks.n_categories)
+            return self.networks.decode(params, z, one_hot)
+
+        return jax.jit(decode)
+
+    @cached_property
+    def _reconstruct(self) -> Callable[..., Array]:
+        return jax.jit(self.networks.reconstruct)
+
+    def _in_batches(
+        self, apply: Callable[..., Array], *inputs: NDArray
+    ) -> NDArray[np.float32]:
+        n_values = math.prod(self.networks.image_shape)
+        batch = max(1, min(_ROWS, _VALUES // n_values))
+        n = len(inputs[0])
+        outputs: NDArray[np.float32] | None = None
+        for first in range(0, max(n, 1), batch):
+            rows = [_padded(each[first : first + batch], batch) for each in inputs]
+            output = np.asarray(apply(self.params, *rows))
+            if outputs is None:
+                outputs = np.empty((n, *output.shape[1:]), np.float32)
+            outputs[first : first + batch] = output[: n - first]
+        assert outputs is not None
+        return outputs
+
+
+def _padded(rows: NDArray, batch: int) -> NDArray:
+    """Rows as networks read them, images in bytes scaled; zeros fill the batch."""
+    if rows.dtype == np.uint8:
+        rows = rows.astype(np.float32) / 255
+    return np.pad(rows, [(0, batch - len(rows))] + [(0, 0)] * (rows.ndim - 1))
