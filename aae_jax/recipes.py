@@ -186,9 +186,11 @@ _TUNED_LABELLED = replace(
     instance_noise_final=1.0,
     input_noise=0.15,
 )
-# A style that holds more of the image tells no more of the class: error, match and 5-NN
-# of held-out images are all better than at half this rate.
-_TUNED_SUPERVISED = replace(_TUNED_LABELLED, reconstruction_rate=2e-3)
+# A style that holds more of the image tells no more of the class, and a quick
+# discriminator finds what it tells.
+_TUNED_SUPERVISED = replace(
+    _TUNED_LABELLED, reconstruction_rate=2e-3, discriminator_rate=2e-3
+)
 # Batches of several images a cluster, and draws for the label discriminator to see, or
 # some clusters starve; see docs/classes.md. They need a rate at which codes would run
 # away once they match the prior well.
