@@ -19,6 +19,14 @@ def classification_error(
     return float(np.mean(y_logits.argmax(axis=1) != y))
 
 
+def log_shares(
+    y_logits: Float[NDArray, "n categories"],
+) -> Float[NDArray, "n categories"]:
+    """log q(y|x), in float64: where float32 has 1 twice, it tells who is surer."""
+    y_logits = np.asarray(y_logits, np.float64)
+    return y_logits - np.logaddexp.reduce(y_logits, axis=1, keepdims=True)
+
+
 def name_clusters(
     y_logits: Float[NDArray, "n clusters"], y: Int[NDArray, " n"]
 ) -> Int[NDArray, " clusters"] | None:
@@ -29,11 +37,10 @@ def name_clusters(
 
     Source: Makhzani et al. 2015, section 6. The images are held-out ones there.
     """
-    y_logits, y = np.asarray(y_logits, np.float64)[y >= 0], y[y >= 0]
+    y_logits, y = y_logits[y >= 0], y[y >= 0]
     if not len(y):
         return None
-    log_shares = y_logits - np.logaddexp.reduce(y_logits, axis=1, keepdims=True)
-    return y[log_shares.argmax(axis=0)]
+    return y[log_shares(y_logits).argmax(axis=0)]
 
 
 def cluster_error(

@@ -36,7 +36,7 @@ def evaluate(run: Run, options: EvaluationOptions, *, say: Say) -> None:
 
     @cache  # read once, and only for what needs images
     def dataset() -> Dataset:
-        return load_run_s_dataset(run, options, say=say)
+        return load_dataset_of(run, options, say=say)
 
     limit = limit_in_bytes(options.memory_limit)
     if options.decode is not None:
@@ -106,6 +106,7 @@ def _look(
             say("no epoch has ended yet, so there is no picture of the losses")
         out = options.out or run.folder.figures
 
+        @cache  # a split is a copy
         def images() -> Images:
             return images_of_split(dataset(), options.split)
 
@@ -135,7 +136,7 @@ def _images_to_encode(
     )
 
 
-def load_run_s_dataset(run: Run, options: EvaluationOptions, *, say: Say) -> Dataset:
+def load_dataset_of(run: Run, options: EvaluationOptions, *, say: Say) -> Dataset:
     """The data set that a run was trained on, or the one that is named in its place.
 
     Raises:

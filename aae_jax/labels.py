@@ -34,6 +34,11 @@ def keep_labels(
     key = jax.random.fold_in(jax.random.key(seed), LABELS_STREAM)
     order = np.asarray(jax.random.permutation(key, len(y)))
     classes, sizes = np.unique(y[y >= 0], return_counts=True)
+    if not classes.size:
+        raise UserError(
+            f"labels={count} asks for labels, and no image that is trained on has one; "
+            "leave --labels out, or give labels y"
+        )
     shares = np.full(len(classes), count // len(classes))
     # Which classes get one more is left to the order of the images, too.
     shares[np.argsort(order[: len(classes)])[: count % len(classes)]] += 1

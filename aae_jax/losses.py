@@ -130,8 +130,8 @@ def aggregated_generator_loss(
       logits, shares: see `aggregated_discriminator_loss`.
 
     Returns:
-      Scalar, in nats; 0 where all categories come equally often. An estimate: below 0
-      where the discriminator is behind.
+      Scalar, in nats: KL(q, uniform) at the best logits, so 0 where all categories
+      come equally often; an estimate on either side of it at others.
 
     Raises:
       ValueError: the shapes differ.
@@ -243,6 +243,8 @@ def entropy_loss(logits: Float[Array, "batch categories"]) -> Float[Array, ""]:
 def _unit(r: Float[Array, "batch *image"]) -> Float[Array, "batch *image"]:
     """Rows of length 1; a row of zeros stays one."""
     flat = r.reshape(r.shape[0], -1)
+    # By the largest first: the squares of a sure image's gradient would be 0.
+    flat = flat / jnp.maximum(jnp.abs(flat).max(axis=1, keepdims=True), 1e-37)
     length = jnp.sqrt(jnp.square(flat).sum(axis=1, keepdims=True))
     return (flat / jnp.maximum(length, 1e-30)).reshape(r.shape)
 

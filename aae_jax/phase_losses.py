@@ -226,7 +226,10 @@ def _as_discriminated(
 def _with_input_noise(
     key: PRNGKeyArray, x: Float[Array, "batch height width channels"], model: Model
 ) -> Float[Array, "batch height width channels"]:
-    """Images as the encoder is shown them; the noise dies out with the rates."""
+    """Images as reconstruction and classification show them to the encoder.
+
+    Under a cosine schedule the noise falls to 0.
+    """
     if noise := model.config.hyperparameters.input_noise:
         return x + model.scheduled(noise) * jax.random.normal(key, x.shape)
     return x

@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from aae_jax import figures
+from aae_jax.class_metrics import log_shares
 from aae_jax.errors import RunError
 from aae_jax.latent_plane import grid_codes, latent_plane
 from aae_jax.options import pictures_of
 from aae_jax.run import Run
+from aae_jax.splits import Images
 
-Images = tuple[NDArray[np.uint8], NDArray[np.int32] | None]
 PRIOR_SAMPLES = 100_000
 SHOWN_SAMPLES = 100
 SHOWN_PAIRS = 20
@@ -129,9 +130,9 @@ def _styles(subject: Subject) -> Figure:
 
 def _heads(subject: Subject) -> Figure:
     run = subject.run
-    likely = run.probabilities(subject.x)
+    sure = log_shares(run.category_logits(subject.x))
     heads = run.cluster_heads()
-    best = np.argsort(-likely, axis=0, kind="stable")[:SHOWN_MEMBERS]
+    best = np.argsort(-sure, axis=0, kind="stable")[:SHOWN_MEMBERS]
     members = subject.x[best].astype(np.float32) / 255
     return figures.table_figure(
         np.concatenate([heads[None], members]),

@@ -191,9 +191,9 @@ _TUNED_LABELLED = replace(
 _TUNED_SUPERVISED = replace(
     _TUNED_LABELLED, reconstruction_rate=2e-3, discriminator_rate=2e-3
 )
-# Batches of several images a cluster, and draws for the label discriminator to see, or
-# some clusters starve; see docs/classes.md. They need a rate at which codes would run
-# away once they match the prior well.
+# Batches of several images a cluster, and categories counted over them, or some
+# clusters starve; see docs/classes.md. They need a rate at which codes would run away
+# once they match the prior well.
 _TUNED_CLUSTERS = replace(
     _TUNED_CLASSES,
     epochs=100,
@@ -238,9 +238,8 @@ def recipe_for(
 ) -> Hyperparameters:
     """The hyper-parameters of a recipe for a variant and a prior.
 
-    All three are names that `Config` has checked. Only `tuned` asks for the prior, and
-    only where a generator phase is to make codes match it well: by how sharp its edges
-    are. It alone asks, too, whether a model that infers categories has no labels.
+    All names are checked by `Config`. Only `tuned` asks for the prior, and only where a
+    generator phase is to make codes match it well: by how sharp its edges are.
     """
     if recipe == "guide":
         return _GUIDE

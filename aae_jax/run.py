@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 
 from aae_jax.checkpoint import load_checkpoint
 from aae_jax.class_metrics import name_clusters
@@ -22,7 +23,12 @@ from aae_jax.networks import Params
 from aae_jax.phases import Model, Phase, make_model
 from aae_jax.priors import Prior, around_heads
 from aae_jax.run_folder import RunFolder, open_run
-from aae_jax.run_inputs import categories_for_run, codes_for_run, images_for_run
+from aae_jax.run_inputs import (
+    categories_for_run,
+    cluster_classes_for_run,
+    codes_for_run,
+    images_for_run,
+)
 from aae_jax.run_record import RunRecord
 from aae_jax.small_files import read_json
 from aae_jax.training import make_step
@@ -117,7 +123,7 @@ class Run:
         Raises:
           UserError: see `probabilities`.
         """
-        return self.probabilities(x).argmax(axis=1).astype(np.int32)
+        return self.category_logits(x).argmax(axis=1).astype(np.int32)
 
     def probabilities(self, x: ArrayLike) -> NDArray[np.float32]:
         """`[n, categories]`: how likely each class, or cluster, is for images.
@@ -125,7 +131,20 @@ class Run:
         Raises:
           UserError: this model infers none; or see `encode`.
         """
-        return np.asarray(jax.nn.softmax(self._y_logits(x)))
+        return softmax(self.category_logits(x), axis=1)
+
+    def category_logits(self, x: ArrayLike) -> NDArray[np.float32]:
+        """`[n, categories]`, of which `probabilities` are the softmax.
+
+        Raises:
+          UserError: see `probabilities`.
+        """
+        if not self.model.networks.wiring.infers_y:
+            raise UserError(
+                f"model={self.record.config.model!r} infers no classes; those that do "
+                f"are {', '.join(models_that('infers_y'))}"
+            )
+        return self._inference.infer(self._images(x))
 
     def name_clusters(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.int32] | None:
         """`[clusters]`: a class for each, that of the image surest to belong to it.
@@ -138,7 +157,7 @@ class Run:
         Raises:
           UserError: see `probabilities`.
         """
-        y_logits = self._y_logits(x)
+        y_logits = self.category_logits(x)
         labels = as_labels(np.asarray(y), len(y_logits), "y")
         return None if labels is None else name_clusters(y_logits, labels)
 
@@ -235,7 +254,7 @@ class Run:
         x: ArrayLike | None = None,
         y: ArrayLike | None = None,
         *,
-        cluster_classes: NDArray[np.int32] | None = None,
+        cluster_classes: ArrayLike | None = None,
     ) -> dict[str, Any]:
         """The test set's metrics as stored at the end of the run, or those of `x`.
 
@@ -247,7 +266,7 @@ class Run:
 
         Raises:
           UserError: no images are given and the run has not ended; or the images do not
-            fit, or are fewer than 2.
+            fit, or are fewer than 2; or cluster_classes do not fit.
         """
         if x is None:
             if not self.folder.metrics_file.exists():
@@ -262,17 +281,11 @@ class Run:
         if len(images) < 2:
             raise UserError(f"got {len(images)} images; metrics need 2 or more")
         labels = as_labels(None if y is None else np.asarray(y), len(images), "y")
-        measure = make_measure(self.model, images, labels)
-        metrics, _ = measure(self.params, cluster_classes)
+        classes = None
+        if cluster_classes is not None:
+            classes = cluster_classes_for_run(cluster_classes, self.record.config)
+        metrics, _ = make_measure(self.model, images, labels)(self.params, classes)
         return metrics
-
-    def _y_logits(self, x: ArrayLike) -> NDArray[np.float32]:
-        if not self.model.networks.wiring.infers_y:
-            raise UserError(
-                f"model={self.record.config.model!r} infers no classes; those that do "
-                f"are {', '.join(models_that('infers_y'))}"
-            )
-        return self._inference.infer(self._images(x))
 
     def _images(self, x: ArrayLike) -> NDArray[np.uint8] | NDArray[np.float32]:
         return images_for_run(x, self.record.image_shape)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from aae_jax.config import Config
 from aae_jax.data.conversion import as_images
 from aae_jax.errors import UserError
 
@@ -75,3 +76,23 @@ def categories_for_run(
             f"got y from {categories.min()} to {categories.max()}; {allowed}"
         )
     return np.broadcast_to(categories.astype(np.int32), (n,))
+
+
+def cluster_classes_for_run(classes: ArrayLike, config: Config) -> NDArray[np.int32]:
+    """The class of each cluster, `[clusters]`.
+
+    Raises:
+      UserError: another shape or type; or the model finds no clusters.
+    """
+    if not config.finds_clusters:
+        raise UserError(
+            f"a run of model={config.model!r} finds no clusters; leave cluster_classes "
+            "out"
+        )
+    found = np.asarray(classes)
+    if found.shape != (config.n_categories,) or found.dtype.kind not in "iu":
+        raise UserError(
+            f"got cluster_classes of shape {found.shape} and type {found.dtype}; give "
+            f"one whole number for each cluster, of shape ({config.n_categories},)"
+        )
+    return found.astype(np.int32)

@@ -16,8 +16,8 @@ def images_of_split(dataset: Dataset, split: str) -> Images:
     """Images, and labels or None: test, train, or validation, the images held out."""
     if split == "test":
         return dataset.x_test, dataset.y_test
-    train_rows, held_out_rows = hold_out(len(dataset.x_train))
-    rows = train_rows if split == "train" else held_out_rows
+    named = zip(("train", "validation"), hold_out(len(dataset.x_train)), strict=True)
+    rows = dict(named)[split]
     y = dataset.y_train
     return dataset.x_train[rows], None if y is None else y[rows]
 
@@ -25,10 +25,16 @@ def images_of_split(dataset: Dataset, split: str) -> Images:
 def metrics_of_split(run: Run, dataset: Dataset, split: str) -> dict[str, Any]:
     """Metrics with the split that they are of, for a file: `error` as `test_error`.
 
-    Clusters, where there are any, have the classes that the held-out images give them.
+    Clusters, where there are any, have the classes that the held-out images give them;
+    without labels there, there is no `cluster_error`.
     """
     x, y = images_of_split(dataset, split)
-    metrics = run.metrics(x, y, cluster_classes=_cluster_classes(run, dataset))
+    classes = None
+    if run.record.config.finds_clusters:
+        classes = _cluster_classes(run, dataset)
+    metrics = run.metrics(x, y, cluster_classes=classes)
+    if classes is None:
+        metrics.pop("cluster_error", None)
     named = {
         f"{split}_error" if name == "error" else name: value
         for name, value in metrics.items()
@@ -38,6 +44,4 @@ def metrics_of_split(run: Run, dataset: Dataset, split: str) -> dict[str, Any]:
 
 def _cluster_classes(run: Run, dataset: Dataset) -> NDArray[np.int32] | None:
     x, y = images_of_split(dataset, "validation")
-    if not run.record.config.finds_clusters or y is None:
-        return None
-    return run.name_clusters(x, y)
+    return None if y is None else run.name_clusters(x, y)

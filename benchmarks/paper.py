@@ -141,9 +141,8 @@ def table(results: Mapping[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_line(task, results[task.row.name]) for task in _done(results)]
-    commands = {task.row.name: task for task in _done(results)}
     lines += ["", "The commands:", ""]
-    for name in commands:
+    for name in dict.fromkeys(task.row.name for task in _done(results)):
         _, first = min(results[name].items())
         lines.append(f"- `{name}`: `{first['command']} --dataset path/to/mnist`")
     return "\n".join([*lines, ""])

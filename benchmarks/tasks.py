@@ -54,7 +54,7 @@ def _with_shifts(task: Task, target: float | None = None) -> Task:
     return replace(task, row=row, target=target, recipe="tuned, with shifts")
 
 
-def _with_paper_s_recipe(task: Task) -> Task:
+def _with_recipe_of_paper(task: Task) -> Task:
     flags = f"{task.row.flags} --recipe paper --epochs {PAPER_EPOCHS}"
     row = Row(f"{task.row.name}-paper", flags, seeds=(0,))
     return replace(task, row=row, target=None, recipe="paper")
@@ -73,7 +73,7 @@ def _classification() -> Iterator[Task]:
         task = Task(title, "test_error", row, target, paper, public)
         yield task
         yield _with_shifts(task, shifted)
-        yield _with_paper_s_recipe(task)
+        yield _with_recipe_of_paper(task)
     # Nothing but the classification phase moves: the network that the guide compares.
     flags = (
         "--model semi-supervised --labels 1000 --recipe guide --epochs 10 "

@@ -142,10 +142,16 @@ def test_held_out_images_name_the_clusters(trained, tiny_dataset):
     unnamed = metrics_of_split(
         run, dataclasses.replace(tiny_dataset, y_train=none), "test"
     )
-    assert "cluster_error" in unnamed  # the test images name them, then
+    assert "cluster_error" not in unnamed
+    assert unnamed["cluster_error_majority"] == run.metrics()["cluster_error_majority"]
     assert run.name_clusters(tiny_dataset.x_train, none) is None
     with pytest.raises(UserError, match="infers no classes"):
         trained("supervised").name_clusters(x, y)
+    for classes in ([0, 1], np.zeros(6), 0):
+        with pytest.raises(UserError, match=r"one whole number .* \(6,\)"):
+            run.metrics(x, y, cluster_classes=classes)
+    with pytest.raises(UserError, match="finds no clusters; leave cluster_classes out"):
+        trained("supervised").metrics(x, y, cluster_classes=[0, 1, 2, 3])
 
 
 def test_a_class_is_read_beside_the_code(trained):

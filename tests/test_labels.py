@@ -45,6 +45,11 @@ def test_no_labels_are_none(y):
     assert (kept.shape, kept.dtype) == (y.shape, y.dtype)
 
 
+def test_labels_of_images_without_any_are_refused():
+    with pytest.raises(UserError, match="no image that is trained on has one"):
+        keep_labels(np.full(10, -1), 5, seed=0)
+
+
 def test_fewer_labels_are_a_part_of_more():
     few, more = (keep_labels(Y, count, seed=0) for count in (50, 100))
     assert (more[few >= 0] >= 0).all()

@@ -193,6 +193,23 @@ def test_consistency_of_a_linear_classifier_is_that_of_a_step_across(radius):
     assert min(abs(float(loss) - each) for each in candidates) < 1e-4 * radius
 
 
+@pytest.mark.parametrize("margin", [10, 20, 30, 35, 45])
+def test_a_sure_image_is_moved_no_farther_than_others(margin):
+    """Its gradient is so small that float32 has no number for the squares."""
+    weights = jax.random.normal(jax.random.key(0), (784, 4)) / 28
+    bias = jnp.array([[float(margin), 0, 0, 0]])
+    asked = []
+
+    def infer(x):
+        asked.append(x)
+        return x @ weights + bias
+
+    x = jax.random.uniform(jax.random.key(1), (20, 784))
+    losses.consistency_loss(infer, x, jax.random.key(2), radius=2.0)
+    length = np.linalg.norm(np.asarray(asked[-1] - x), axis=1)
+    assert length.max() <= 2.001
+
+
 def test_consistency_costs_nothing_where_nothing_changes():
     x, key = jnp.ones((4, 2, 2, 1)), jax.random.key(0)
 

@@ -250,7 +250,7 @@ def test_only_the_encoder_normalizes(normalizing):
 
 
 def test_clusters_have_a_normalized_head(tiny_config, tiny_batch):
-    """Each cluster's logit varies over the batch, as much as any other's; no draws."""
+    """Each cluster's logit varies over the batch, as much as any other's."""
     settings = {"batch_norm": True, "aggregated_categories": False}
     networks = networks_for("clustering", tiny_config, clusters=5, **settings)
     params = networks.init(KEY, SUBSETS)
