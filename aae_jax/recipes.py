@@ -173,6 +173,9 @@ _TUNED_CLASSES = replace(
     input_noise=0.3,
     consistency_weight=1.0,
 )
+# In a plane the decoder learns most from the heads: at a higher rate it, more than few
+# labels, decides which images share one.
+_TUNED_HEADS = replace(_TUNED_CLASSES, reconstruction_rate=1e-4)
 # Noise that stays keeps the discriminator from winning along a prior's narrow parts; an
 # adversary strong to the end, the code from telling the class where it should not.
 _TUNED_LABELLED = replace(
@@ -250,7 +253,7 @@ def recipe_for(
     if finds_clusters:
         return _TUNED_CLUSTERS
     if WIRINGS[model].infers_y:
-        return _TUNED_CLASSES
+        return _TUNED_HEADS if WIRINGS[model].adds_heads else _TUNED_CLASSES
     if WIRINGS[model].discriminates_y:
         reads_y = WIRINGS[model].decodes_y
         return _TUNED_SUPERVISED if reads_y else _TUNED_LABELLED
