@@ -125,7 +125,7 @@ class Networks:
         x: Float[Array, "batch height width channels"],
         key: PRNGKeyArray,
     ) -> Params:
-        """Mean and variance of the encoder's units over images, by layer.
+        """Mean and unbiased variance of the encoder's units over images, by layer.
 
         The key is for noise that the encoder reads beside them. `{STATISTICS: ...}`,
         or `{}` without batch normalization.
@@ -134,7 +134,12 @@ class Networks:
             return {}
         inputs = self._encoder_inputs(x, key)
         _, seen = self._apply_to_batch("encoder", params, inputs)
-        return {STATISTICS: seen["batch_stats"]}
+        unbiased = len(x) / max(len(x) - 1, 1)
+        layers = {
+            layer: {"mean": units["mean"], "var": units["var"] * unbiased}
+            for layer, units in seen["batch_stats"].items()
+        }
+        return {STATISTICS: layers}
 
     def encode(
         self,

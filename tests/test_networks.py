@@ -208,14 +208,19 @@ def test_batch_normalization_takes_out_the_batch_s_own_scale(normalizing, tiny_b
     assert STATISTICS not in plain.statistics(params, tiny_batch.x, KEY)
 
 
+def many(x):
+    """So many of the same images that unbiased variances are those of the images."""
+    return jnp.tile(x, (50, 1, 1, 1))
+
+
 def test_given_statistics_make_an_image_s_code_its_own(normalizing, tiny_batch):
     """Of the batch, they give the batch's codes; alone or among others, the same."""
     networks, params = normalizing
-    seen = networks.statistics(params, tiny_batch.x, KEY)
+    seen = networks.statistics(params, many(tiny_batch.x), KEY)
     weights = params | seen
     together = networks.encode(weights, tiny_batch.x).z
     np.testing.assert_allclose(
-        together, networks.encode(params, tiny_batch.x).z, rtol=1e-4, atol=1e-5
+        together, networks.encode(params, tiny_batch.x).z, rtol=1e-2, atol=1e-2
     )
     alone = networks.encode(weights, tiny_batch.x[3:4]).z
     np.testing.assert_allclose(alone, together[3:4], rtol=1e-4, atol=1e-5)
@@ -224,7 +229,23 @@ def test_given_statistics_make_an_image_s_code_its_own(normalizing, tiny_batch):
     hidden = np.asarray(flat @ layer["kernel"] + layer["bias"][None], np.float64)
     first = seen[STATISTICS]["BatchNorm_0"]
     np.testing.assert_allclose(first["mean"], hidden.mean(axis=0), atol=1e-5)
-    np.testing.assert_allclose(first["var"], hidden.var(axis=0), atol=1e-4)
+    np.testing.assert_allclose(first["var"], hidden.var(axis=0), rtol=2e-3)
+
+
+def test_variances_of_small_batches_average_to_that_of_all(normalizing, tiny_batch):
+    """Or codes in evaluation spread farther than those that were matched to a prior."""
+    networks, params = normalizing
+    pairs = [
+        networks.statistics(params, tiny_batch.x[jnp.array([i, j])], KEY)
+        for i in range(20)
+        for j in range(i)
+    ]
+    together = networks.statistics(params, tiny_batch.x, KEY)
+    ours, theirs = (
+        np.asarray([seen[STATISTICS]["BatchNorm_0"]["var"] for seen in group])
+        for group in (pairs, [together])
+    )
+    np.testing.assert_allclose(ours.mean(axis=0), theirs[0], rtol=1e-3)
 
 
 def test_statistics_are_those_of_images_with_the_noise_beside_them(
@@ -234,7 +255,7 @@ def test_statistics_are_those_of_images_with_the_noise_beside_them(
     config = replace(tiny_config, batch_norm=True, encoder="universal")
     networks = networks_of(config)
     params = networks.init(KEY, SUBSETS)
-    x = jnp.tile(tiny_batch.x, (50, 1, 1, 1))
+    x = many(tiny_batch.x)
     seen = networks.statistics(params, x, jax.random.key(1))
     of_batch, given = (
         networks.encode(weights, x, jax.random.key(2)).z
@@ -258,9 +279,9 @@ def test_clusters_have_a_normalized_head(tiny_config, tiny_batch):
     assert code.y_logits.shape == (20, 5)
     np.testing.assert_allclose(code.y_logits.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(code.y_logits.std(axis=0), 2, rtol=1e-2)
-    seen = networks.statistics(params, tiny_batch.x, KEY)
+    seen = networks.statistics(params, many(tiny_batch.x), KEY)
     given = networks.encode(params | seen, tiny_batch.x)
-    np.testing.assert_allclose(given.y_logits, code.y_logits, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(given.y_logits, code.y_logits, rtol=1e-2, atol=1e-2)
     taught = networks_for("semi-supervised", tiny_config, batch_norm=True)
     logits = taught.encode(taught.init(KEY, SUBSETS), tiny_batch.x).y_logits
     assert abs(logits.std(axis=0) - 2).max() > 0.1
