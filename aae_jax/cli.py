@@ -181,14 +181,16 @@ def _refuse_unread_labels(config: Config, given: set[str]) -> None:
     unread = {}
     if not config.finds_clusters:
         unread["clusters"] = "add --model clustering, or dim-reduction with --labels 0"
-    if not config.reads_labels:
-        unread["n_classes"] = f"choose a model that has classes out of {learners}"
-    if not (config.reads_labels or config.labels == 0):
-        unread["labels"] = unread["n_classes"]
+    if config.labels == 0:
+        unread["n_classes"] = "give --labels a number above 0"
+    elif not config.reads_labels:
+        for name in ("n_classes", "labels"):
+            unread[name] = f"choose a model that has classes out of {learners}"
     for name in sorted(given & unread.keys()):
         flag = name.replace("_", "-")
         raise UserError(
-            f"--{flag} does nothing with --model {config.model}; leave it out, or "
+            f"--{flag} does nothing with --model {config.model}"
+            f"{' --labels 0' if config.labels == 0 else ''}; leave it out, or "
             f"{unread[name]}"
         )
 

@@ -37,12 +37,15 @@ class Config:
     """
 
     model: str = "aae"
-    """The variant: aae (three phases), aae-joint (two), autoencoder (no adversary)."""
+    """The variant: aae (three phases), aae-joint (two), autoencoder (no adversary);
+    with classes or clusters supervised, label-prior, semi-supervised, clustering,
+    dim-reduction."""
     prior: str = "normal"
     """What the codes should follow: normal, uniform, gamma, mixture or swiss-roll."""
     prior_scale: float | None = None
     """Normal: standard deviation (5). Uniform: half width (10). Gamma: scale (2.5).
-    Mixture and swiss-roll: standard deviation of the whole (5)."""
+    Mixture and swiss-roll: standard deviation of the whole (5). A fifth of these where
+    the encoder infers a class."""
     prior_shape: float = 2.0
     """Shape of the gamma prior."""
     z_dim: int = 2
@@ -200,7 +203,9 @@ class Config:
     @property
     def scale(self) -> float:
         """The prior's scale, given or its default."""
-        return self.prior_scale or PRIOR_SCALES[self.prior]
+        # The decoder reads shares from 0 to 1 beside the code: it shall see both.
+        share = 0.2 if self.wiring.infers_y else 1.0
+        return self.prior_scale or share * PRIOR_SCALES[self.prior]
 
     @property
     def hyperparameters(self) -> Hyperparameters:

@@ -85,7 +85,9 @@ def _decode(
 ) -> NDArray[np.float32]:
     n_bytes = 4 * len(codes["z"]) * math.prod(run.record.image_shape)
     check_memory(n_bytes, where, limit=limit or default_memory_limit())
-    return run.decode(codes["z"], codes.get("y") if run.reads_category else None)
+    # What the decoder was told in training, where both are there.
+    y = codes.get("y_pred", codes.get("y")) if run.reads_category else None
+    return run.decode(codes["z"], y)
 
 
 def _look(

@@ -73,7 +73,7 @@ def fit(
     options = options or RunOptions()
     dataset = load_data(config, options, given=dataset, say=say)
     config = settle(config, dataset, options, prior=prior)
-    y_train = kept_labels(config, dataset)
+    y_train = kept_labels(config, dataset, say=None if options.quiet else say)
     record = make_record(config, dataset, phases=phases, init_from=options.init_from)
     step = make_step(config, prior=prior, phases=phases)
     # Read before anything is written: it may be refused.

@@ -21,7 +21,8 @@ def split_sizes(n_images: int) -> tuple[int, int]:
     """
     if n_images < MIN_IMAGES:
         raise UserError(
-            f"the data set has {n_images} training images; give {MIN_IMAGES} or more"
+            f"the data set has {n_images} images to train on beside its test images; "
+            f"give {MIN_IMAGES} or more"
         )
     held_out = n_images // 10
     return n_images - held_out, held_out

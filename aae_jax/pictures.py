@@ -25,6 +25,7 @@ SHOWN_PAIRS = 20
 SHOWN_STYLES = 10
 SHOWN_MEMBERS = 9
 SHOWN_PLACES = 20
+SHOWN_CATEGORIES = 30
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def _grid(subject: Subject) -> Figure:
 
 def _styles(subject: Subject) -> Figure:
     run = subject.run
-    n_categories = run.model.networks.n_categories
+    n_categories = min(run.model.networks.n_categories, SHOWN_CATEGORIES)
     z = run.model.prior.sample(jax.random.key(0), SHOWN_STYLES)
     images = run.decode(
         np.repeat(z, n_categories, axis=0), np.tile(np.arange(n_categories), len(z))
@@ -122,26 +123,35 @@ def _styles(subject: Subject) -> Figure:
     return figures.table_figure(
         images.reshape(len(z), n_categories, *images.shape[1:]),
         heading="Styles",
-        caption=f"Each row is one code, drawn from the prior; each column a {what}.",
+        caption=f"Each row is one code, drawn from the prior; each column a {what}"
+        f"{_shown_of(run)}.",
         title=run.folder.name,
-        column_names=_category_names(run),
+        column_names=_category_names(run)[:n_categories],
     )
 
 
 def _heads(subject: Subject) -> Figure:
     run = subject.run
-    sure = log_shares(run.category_logits(subject.x))
-    heads = run.cluster_heads()
+    sure = log_shares(run.category_logits(subject.x))[:, :SHOWN_CATEGORIES]
+    heads = run.cluster_heads()[:SHOWN_CATEGORIES]
     best = np.argsort(-sure, axis=0, kind="stable")[:SHOWN_MEMBERS]
     members = subject.x[best].astype(np.float32) / 255
     return figures.table_figure(
         np.concatenate([heads[None], members]),
         heading="Cluster heads",
-        caption="Above the centre of each cluster, decoded; below it the images that "
-        "most surely belong to the cluster, the surest first.",
+        caption=f"Above the centre of each cluster{_shown_of(run)}, decoded; below it "
+        "the images that most surely belong to the cluster, the surest first.",
         title=run.folder.name,
-        column_names=_category_names(run),
+        column_names=_category_names(run)[:SHOWN_CATEGORIES],
     )
+
+
+def _shown_of(run: Run) -> str:
+    """That a picture has no room for all categories, if so."""
+    n_categories = run.model.networks.n_categories
+    if n_categories <= SHOWN_CATEGORIES:
+        return ""
+    return f" (the first {SHOWN_CATEGORIES} of {n_categories:,})"
 
 
 def _manifold(subject: Subject) -> Figure:
@@ -188,7 +198,7 @@ def _histogram(subject: Subject) -> Figure:
 
 
 def _reconstructions(subject: Subject) -> Figure:
-    y = np.zeros(len(subject.x), np.int32) if subject.y is None else subject.y
+    y = np.full(len(subject.x), -1, np.int32) if subject.y is None else subject.y
     rows = figures.take_turns(y, SHOWN_PAIRS)
     return figures.reconstructions_figure(
         subject.x[rows].astype(np.float32) / 255,

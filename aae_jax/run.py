@@ -190,13 +190,16 @@ class Run:
 
         Args:
           x: images.
-          y: their labels, where the decoder reads labels.
+          y: their labels, where the decoder reads labels; -1 where there is none.
+
+        Raises:
+          UserError: see `encode` and `decode`.
         """
         images = self._images(x)
         wiring = self.model.networks.wiring
         labels = np.zeros(len(images), np.int32)
         if wiring.decodes_y and not wiring.infers_y:
-            labels = self._categories(y, len(images))
+            labels = self._categories(y, len(images), lowest=-1)
         return self._inference.reconstruct(images, labels)
 
     def sample(
@@ -293,10 +296,16 @@ class Run:
     def _codes(self, z: ArrayLike) -> NDArray[np.float32]:
         return codes_for_run(z, self.record.config.z_dim)
 
-    def _categories(self, y: ArrayLike | None, n: int) -> NDArray[np.int32]:
-        n_categories = self.model.networks.n_categories
-        model = self.record.config.model
-        return categories_for_run(y, n, n_categories=n_categories, model=model)
+    def _categories(
+        self, y: ArrayLike | None, n: int, *, lowest: int = 0
+    ) -> NDArray[np.int32]:
+        return categories_for_run(
+            y,
+            n,
+            n_categories=self.model.networks.n_categories,
+            model=self.record.config.model,
+            lowest=lowest,
+        )
 
     @cached_property
     def _inference(self) -> Inference:

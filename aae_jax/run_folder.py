@@ -200,8 +200,8 @@ def open_run(path: Path | None) -> RunFolder:
         return newest_run()
     if not path.is_dir():
         raise UserError(
-            f"run folder {path} does not exist; name one that train.py made, such as "
-            "one under runs/"
+            f"run folder {path} {'is a file' if path.exists() else 'does not exist'}; "
+            "name one that train.py made, such as one under runs/"
         )
     folder = RunFolder(path)
     if not folder.config_file.is_file():

@@ -27,6 +27,8 @@ def images_for_run(
         )
     if images.dtype.kind != "f":
         return as_images(images, "x")
+    if np.isnan(images).any():
+        raise UserError("got images with NaN; give numbers from 0 to 1")
     if not ((images >= 0) & (images <= 1)).all():
         raise UserError("got images with values that are not in [0, 1]; divide by 255")
     return images.astype(np.float32)
@@ -54,14 +56,14 @@ def codes_for_run(z: ArrayLike, z_dim: int) -> NDArray[np.float32]:
 
 
 def categories_for_run(
-    y: ArrayLike | None, n: int, *, n_categories: int, model: str
+    y: ArrayLike | None, n: int, *, n_categories: int, model: str, lowest: int = 0
 ) -> NDArray[np.int32]:
-    """`[n]` classes, or clusters, from as many or from one.
+    """`[n]` classes, or clusters, from as many or from one; -1 is none, if `lowest`.
 
     Raises:
       UserError: there is none, or another number of them, or one that does not exist.
     """
-    allowed = f"give y, {n} whole numbers from 0 to {n_categories - 1}, or one"
+    allowed = f"give y, {n} whole numbers from {lowest} to {n_categories - 1}, or one"
     if y is None:
         raise UserError(
             f"the decoder of model={model!r} reads a class beside the code; {allowed}"
@@ -71,7 +73,7 @@ def categories_for_run(
         raise UserError(
             f"got y of shape {categories.shape} and type {categories.dtype}; {allowed}"
         )
-    if not ((categories >= 0) & (categories < n_categories)).all():
+    if not ((categories >= lowest) & (categories < n_categories)).all():
         raise UserError(
             f"got y from {categories.min()} to {categories.max()}; {allowed}"
         )

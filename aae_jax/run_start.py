@@ -89,11 +89,12 @@ def settle(
 def _with_classes(config: Config, dataset: Dataset) -> Config:
     """The config with the number of classes; refuses labels that do not serve it."""
     found = count_classes(dataset.y_train, dataset.y_test)
+    without = "--labels 0" if config.wiring.adds_heads else "--model clustering"
     if dataset.y_train is None or (dataset.y_train < 0).all():
         raise UserError(
             f"model={config.model!r} learns from labels, and the data set "
             f"{dataset.name!r} has none; give labels y or a folder for each class, or "
-            "use --model clustering"
+            f"use {without}"
         )
     n_classes = found if config.n_classes is None else config.n_classes
     if found > n_classes:
@@ -101,8 +102,12 @@ def _with_classes(config: Config, dataset: Dataset) -> Config:
             f"n_classes={n_classes} and the data have the label {found - 1}; labels go "
             "from 0 to n_classes - 1"
         )
-    if n_classes < 2:
-        raise UserError("all labels of the data are 0; there is no class to learn")
+    classes = np.unique(dataset.y_train[dataset.y_train >= 0])
+    if len(classes) < 2:
+        raise UserError(
+            f"all labels that are trained on are {classes[0]}; there is no class to "
+            "learn, so give images of two or more"
+        )
     if config.wiring.parts_prior and n_classes > COMPONENTS:
         raise UserError(
             f"the data have {n_classes} classes, and prior={config.prior!r} "
@@ -111,8 +116,12 @@ def _with_classes(config: Config, dataset: Dataset) -> Config:
     return dataclasses.replace(config, n_classes=n_classes)
 
 
-def kept_labels(config: Config, dataset: Dataset) -> NDArray[np.int32] | None:
+def kept_labels(
+    config: Config, dataset: Dataset, *, say: Say | None = None
+) -> NDArray[np.int32] | None:
     """Labels of the images that are trained on, as many as the config uses.
+
+    `say` is told where they leave a class out.
 
     Raises:
       UserError: see `keep_labels`.
@@ -120,7 +129,15 @@ def kept_labels(config: Config, dataset: Dataset) -> NDArray[np.int32] | None:
     if dataset.y_train is None:
         return None
     train_rows, _ = hold_out(len(dataset.y_train))
-    return keep_labels(dataset.y_train[train_rows], config.labels, seed=config.seed)
+    y = keep_labels(dataset.y_train[train_rows], config.labels, seed=config.seed)
+    if config.reads_labels and say is not None:
+        unseen = config.n_categories - len(np.unique(y[y >= 0]))
+        if unseen:
+            say(
+                f"{unseen} of {config.n_categories} classes "
+                f"{'has' if unseen == 1 else 'have'} no labelled image to learn from"
+            )
+    return y
 
 
 def _check_prior(prior: Prior, z_dim: int) -> None:

@@ -72,6 +72,8 @@ def _classification() -> Iterator[Task]:
         title = f"test error, {labels} labels"
         task = Task(title, "test_error", row, target, paper, public)
         yield task
+        title = f"generated images read as their class, {labels} labels"
+        yield Task(title, "read_as_class", row, higher=True)
         yield _with_shifts(task, shifted)
         yield _with_recipe_of_paper(task)
     # Nothing but the classification phase moves: the network that the guide compares.

@@ -184,6 +184,14 @@ def test_recipe_guide_is_the_published_one():
     assert (config.prior, config.scale) == ("normal", 5)
 
 
+@pytest.mark.parametrize("model", ["semi-supervised", "clustering", "dim-reduction"])
+def test_codes_beside_an_inferred_class_are_as_small_as_it_is(model):
+    for prior, scale in (("normal", 1), ("uniform", 2), ("gamma", 0.5)):
+        assert Config(model=model, prior=prior).scale == pytest.approx(scale)
+        assert Config(model="supervised", prior=prior).scale == pytest.approx(5 * scale)
+    assert Config(model=model, prior_scale=3.0).scale == 3
+
+
 def test_recipe_paper_is_the_published_one():
     without_labels = [{"model": "dim-reduction", "labels": 0}]
     for settings in [{"model": model} for model in MODELS] + without_labels:

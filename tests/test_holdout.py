@@ -37,5 +37,5 @@ def test_what_is_watched_comes_from_all_over_the_file(n):
 
 
 def test_too_few_images_are_refused():
-    with pytest.raises(UserError, match="19 training images; give 20 or more"):
+    with pytest.raises(UserError, match=r"19 images to train on .*; give 20 or more"):
         hold_out(19)

@@ -234,6 +234,11 @@ def test_the_scripts_draw_and_write_what_the_model_has(
         np.testing.assert_array_equal(codes["y"], data["y_test"])
         if infers:
             np.testing.assert_array_equal(codes["y_pred"], run.classify(data["x_test"]))
+        y = codes["y_pred" if infers else "y"] if run.reads_category else None
+        x_hat = run.decode(codes["z"], y)
+    evaluate("--decode", "codes.npz", "--out", "back.npz")
+    with np.load("back.npz") as back:
+        np.testing.assert_array_equal(back["x_hat"], x_hat)
 
 
 def test_parzen_prints_what_it_took_and_found(call_script, trained, data_file):
@@ -247,12 +252,47 @@ def test_parzen_prints_what_it_took_and_found(call_script, trained, data_file):
     assert np.isfinite(found["log_likelihood"])
 
 
+def partly_labelled(dataset, y_test):
+    """The data with a label on every fifth training image."""
+    y = np.where(np.arange(400) % 5 == 0, dataset.y_train, -1)
+    return Dataset.from_arrays(dataset.x_train, y, x_test=dataset.x_test, y_test=y_test)
+
+
+def test_test_images_may_lack_labels(tiny_config, tiny_dataset, tmp_path):
+    """The decoder reads no class of these, while training and after."""
+    y_test = np.where(np.arange(100) % 3 == 0, tiny_dataset.y_test, -1)
+    config = dataclasses.replace(tiny_config, model="supervised", steps=STEPS)
+    options = RunOptions(run_dir=tmp_path / "run", quiet=True)
+    run = fit(config, dataset=partly_labelled(tiny_dataset, y_test), options=options)
+    drawn = {path.stem for path in run.folder.figures.iterdir()}
+    assert drawn == set(pictures_of(run.record.config))
+    x_hat = run.reconstruct(tiny_dataset.x_test, y_test)
+    error = float(
+        np.square(x_hat - tiny_dataset.x_test.astype(np.float32) / 255).mean()
+    )
+    assert run.metrics()["reconstruction_mse"] == pytest.approx(error, rel=1e-4)
+    with pytest.raises(UserError, match="got y from -1 to 3"):
+        run.decode(run.encode(tiny_dataset.x_test), y_test)
+
+
+def test_classes_without_a_label_are_told(tiny_config, tiny_dataset, tmp_path):
+    y = np.where(tiny_dataset.y_train == 2, 3, tiny_dataset.y_train)
+    config = dataclasses.replace(tiny_config, model="semi-supervised", steps=2)
+    said = []
+    options = RunOptions(run_dir=tmp_path / "run", no_figures=True)
+    data = dataclasses.replace(tiny_dataset, y_train=y)
+    fit(config, dataset=data, options=options, say=said.append)
+    (note,) = [line for line in said if "label" in line]
+    assert "1 of 4 classes has no labelled image to learn from" in note
+    one = dataclasses.replace(data, y_train=np.where(y == 3, y, np.int32(-1)))
+    options = RunOptions(run_dir=tmp_path / "other", quiet=True)
+    with pytest.raises(UserError, match=r"all labels .* are 3; there is no class"):
+        fit(config, dataset=one, options=options)
+
+
 def test_labels_of_the_data_may_be_missing_in_part(tiny_config, tiny_dataset, tmp_path):
     """y = -1 is unlabelled: those that there are are used, and all are measured."""
-    y = np.where(np.arange(400) % 5 == 0, tiny_dataset.y_train, -1)
-    data = Dataset.from_arrays(
-        tiny_dataset.x_train, y, x_test=tiny_dataset.x_test, y_test=tiny_dataset.y_test
-    )
+    data = partly_labelled(tiny_dataset, tiny_dataset.y_test)
     config = dataclasses.replace(tiny_config, model="semi-supervised", steps=STEPS)
     options = RunOptions(run_dir=tmp_path / "run", quiet=True, no_figures=True)
     run = fit(config, dataset=data, options=options)

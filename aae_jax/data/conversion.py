@@ -21,7 +21,7 @@ def as_labels(y: np.ndarray | None, count: int, where: str) -> np.ndarray | None
     if y.dtype.kind not in "iu":
         raise UserError(
             f"{where} has the type {y.dtype}; labels are integers from 0, or -1 for "
-            "unlabelled"
+            "unlabelled, such as numpy.unique(y, return_inverse=True)[1]"
         )
     if y.shape != (count,):
         raise UserError(

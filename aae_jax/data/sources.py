@@ -122,7 +122,8 @@ def load_codes(
     """The arrays of an .npz file that a decoder reads.
 
     Returns:
-      `z`, codes, float32; and `y`, their classes, as it is, where the file has it.
+      `z`, codes, float32; and `y`, classes, and `y_pred`, those inferred, as they are,
+      where the file has them.
 
     Raises:
       UserError: not such a file, no `z` in it, or not an array of finite numbers.
@@ -130,7 +131,7 @@ def load_codes(
     limit = limit_in_bytes(memory_limit) or default_memory_limit()
     hint = "save it with numpy.savez(file, z=codes)"
     where = Path(path).expanduser()
-    arrays = read_members(where, ("z", "y"), hint=hint, memory_limit=limit)
+    arrays = read_members(where, ("z", "y", "y_pred"), hint=hint, memory_limit=limit)
     z = arrays["z"]
     with np.errstate(over="ignore"):  # too large a number becomes infinite
         codes = z.astype(np.float32) if z.dtype.kind in "iuf" else None

@@ -98,6 +98,8 @@ def _draw_scatter(axes: Axes, points: np.ndarray, classes: list[CodeClass]) -> N
         colours[each.rows] = each.colour
     # Mixed, so that no class covers another just because it was drawn later.
     order = np.random.default_rng(0).permutation(len(points))
+    # But the unlabelled lie below: there may be far more of them.
+    order = order[np.argsort(colours[order] != UNLABELLED, kind="stable")]
     size = float(np.clip(40_000 / len(points), 3.5, 30))
     axes.scatter(
         *points[order].T, s=size, c=colours[order], alpha=0.75, linewidths=0, zorder=2
