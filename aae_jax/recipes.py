@@ -176,23 +176,29 @@ _TUNED_CLASSES = replace(
 # In a plane the decoder learns most from the heads: at a higher rate it, more than few
 # labels, decides which images share one.
 _TUNED_HEADS = replace(_TUNED_CLASSES, reconstruction_rate=1e-4)
-# Noise that stays keeps the discriminator from winning along a prior's narrow parts; an
-# adversary strong to the end, the code from telling the class where it should not.
+# Noise that stays keeps the discriminator from winning along a prior's narrow parts; codes
+# get there quickly, and lie still at the end.
 _TUNED_LABELLED = replace(
     _TUNED_CLASSES,
+    reconstruction_final=0.005,
     discriminator_rate=1e-3,
     discriminator_final=0.1,
-    generator_rate=1e-3,
+    generator_rate=2e-3,
     generator_beta1=0.5,
-    generator_final=0.04,
+    generator_final=0.005,
     instance_noise=0.1,
     instance_noise_final=1.0,
     input_noise=0.15,
 )
-# A style that holds more of the image tells no more of the class, and a quick
-# discriminator finds what it tells.
+# A style that holds more of the image tells no more of the class, and a discriminator
+# that is quick, and an encoder that answers to the end, find what it tells.
 _TUNED_SUPERVISED = replace(
-    _TUNED_LABELLED, reconstruction_rate=2e-3, discriminator_rate=2e-3
+    _TUNED_LABELLED,
+    reconstruction_rate=2e-3,
+    reconstruction_final=0.02,
+    discriminator_rate=2e-3,
+    generator_rate=1e-3,
+    generator_final=0.04,
 )
 # Batches of several images a cluster, and categories counted over them, or some
 # clusters starve; see docs/classes.md. They need a rate at which codes would run away
