@@ -176,8 +176,8 @@ _TUNED_CLASSES = replace(
 # In a plane the decoder learns most from the heads: at a higher rate it, more than few
 # labels, decides which images share one.
 _TUNED_HEADS = replace(_TUNED_CLASSES, reconstruction_rate=1e-4)
-# Noise that stays keeps the discriminator from winning along a prior's narrow parts; codes
-# get there quickly, and lie still at the end.
+# Noise that stays keeps the discriminator from winning along a prior's narrow parts;
+# codes get there quickly, and lie still at the end.
 _TUNED_LABELLED = replace(
     _TUNED_CLASSES,
     reconstruction_final=0.005,
