@@ -23,7 +23,8 @@ $(READY): requirements.lock pyproject.toml
 	  { echo "Python 3.11 or newer is needed; type: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; }
 	@echo "installing into $(VENV); some minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@# no-deps: the lock is whole, and some pips look for newer builds of what extras ask for.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@# compat: by a path, found before a clone named aae_jax in the folder of a script.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 	  --config-settings editable_mode=compat -e .
