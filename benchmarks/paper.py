@@ -36,7 +36,7 @@ RESULTS = ROOT / "docs" / "results.json"
 PAGE = ROOT / "docs" / "results.md"
 BEGIN, END = "<!-- the table: paper.py write -->\n", "<!-- end of paper.py -->\n"
 JUDGE = "semi-supervised-all-shift"
-"""The row whose run of seed 0 tells what generated images look like."""
+"""The row whose first finished run tells what generated images look like."""
 
 
 def collect(runs: Path, data: str) -> dict[str, Any]:
@@ -109,13 +109,13 @@ def _mse_share(run: Run, data: str, runs: Path) -> float:
 def _read_as_class(run: Run, data: str, runs: Path) -> float | None:
     """Share of generated images that a classifier of its own takes for their class.
 
-    None where that classifier, `JUDGE`, is not trained yet, or is wrong on more than
-    1 % of the test images.
+    None where that classifier, `JUDGE`, is not trained here yet, or is wrong on more
+    than 1 % of the test images.
     """
-    folder = run_folder(runs, ROWS[JUDGE], 0)
-    if not folder.metrics_file.exists():
+    seeds = finished_seeds(runs, ROWS[JUDGE])
+    if not seeds:
         return None
-    judge = Run.load(folder.path)
+    judge = Run.load(run_folder(runs, ROWS[JUDGE], seeds[0]).path)
     if (error := judge.metrics()["test_error"]) > 0.01:
         print(f"{JUDGE} has a test error of {error:.2%}: no judge", file=sys.stderr)
         return None
