@@ -134,7 +134,7 @@ def _label_prior() -> Iterator[Task]:
 def _parzen() -> Iterator[Task]:
     # The adversary of the models with classes; that of aae runs away at this length.
     flags = (
-        "--model aae --z-dim 8 --batch-norm True --discriminator-rate 0.001 "
+        "--model aae --z-dim 6 --batch-norm True --discriminator-rate 0.001 "
         "--generator-rate 0.001 --generator-beta1 0.5 --generator-epsilon 1e-8 "
         "--generator-final 0.04 --instance-noise 0.1"
     )
