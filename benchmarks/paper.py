@@ -5,8 +5,9 @@
 
 `train` runs train.py once a row and seed, one after the other, skips what is finished
 and resumes what was stopped; `--only` and `--seeds` pick some. `write` takes what the
-finished runs measured into docs/results.json, where numbers of other machines stay, and
-makes the table in docs/results.md from that file.
+finished runs measured into docs/results.json and makes the table in docs/results.md
+from that file. Numbers of other machines stay there; those of a row whose flags have
+changed go.
 
     python benchmarks/paper.py parts --data path/to/mnist
 
@@ -24,7 +25,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from rows import ROOT, finished_seeds, refuse_stale, run_folder, train
+from rows import ROOT, Row, finished_seeds, refuse_stale, run_folder, train
 from tasks import GAINS, PARZEN_SAMPLES, ROWS, TASKS, Task
 
 from aae_jax import Config, Run, load_dataset
@@ -45,13 +46,22 @@ def collect(runs: Path, data: str) -> dict[str, Any]:
     if RESULTS.exists():
         results = json.loads(RESULTS.read_text())
     for name, row in ROWS.items():
-        known = results.setdefault(name, {})
+        known = {
+            seed: measured
+            for seed, measured in results.get(name, {}).items()
+            if measured["command"] == _command(row, int(seed))  # else of an older row
+        }
+        results[name] = known
         for seed in finished_seeds(runs, row):
             before = known.get(str(seed), {})
             known[str(seed)] = _measured(runs, name, seed, data, before)
     results = {name: seeds for name, seeds in results.items() if seeds}
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
     return results
+
+
+def _command(row: Row, seed: int) -> str:
+    return " ".join(["python", "train.py", *row.argv(seed)])
 
 
 def _measured(
@@ -67,7 +77,7 @@ def _measured(
         "latent_ratio": metrics["latent"]["ratio"],
         "steps": metrics["steps"],
         "train_images": record.n_train,
-        "command": f"python train.py {' '.join(row.argv(seed))}",
+        "command": _command(row, seed),
         "environment": dict(record.environment),
     }
     if name.startswith("gain-"):

@@ -49,8 +49,9 @@ class Task:
         return value >= self.target if self.higher else value <= self.target
 
 
-def _with_shifts(task: Task, target: float | None = None) -> Task:
-    row = Row(f"{task.row.name}-shift", f"{task.row.flags} --shift 2", task.row.seeds)
+def _with_shifts(task: Task, target: float, pixels: int) -> Task:
+    flags = f"{task.row.flags} --shift {pixels}"
+    row = Row(f"{task.row.name}-shift", flags, task.row.seeds)
     return replace(task, row=row, target=target, recipe="tuned, with shifts")
 
 
@@ -74,7 +75,7 @@ def _classification() -> Iterator[Task]:
         yield task
         title = f"generated images read as their class, {labels} labels"
         yield Task(title, "read_as_class", row, higher=True)
-        yield _with_shifts(task, shifted)
+        yield _with_shifts(task, shifted, pixels=1 if labels == "100" else 2)
         yield _with_recipe_of_paper(task)
     # Nothing but the classification phase moves: the network that the guide compares.
     flags = (
@@ -136,7 +137,8 @@ def _parzen() -> Iterator[Task]:
     flags = (
         "--model aae --z-dim 6 --batch-norm True --discriminator-rate 0.001 "
         "--generator-rate 0.001 --generator-beta1 0.5 --generator-epsilon 1e-8 "
-        "--generator-final 0.04 --instance-noise 0.1"
+        "--generator-final 0.04 --instance-noise 0.1 --input-noise 0 "
+        "--reconstruction-rate 0.002"
     )
     yield Task(
         f"Parzen log-likelihood, {PARZEN_SAMPLES:,} samples, nats",

@@ -1,5 +1,6 @@
 """The rows of the paper's table: what they train, and what the table says of them."""
 
+import json
 from dataclasses import replace
 
 import paper
@@ -38,7 +39,9 @@ def test_rows_with_shifts_differ_in_nothing_else():
     for shifted, plain in plain_of.items():
         config = config_of(ROWS[plain])
         assert config.hyperparameters.shift == 0
-        assert config_of(ROWS[shifted]) == replace(config, shift=2)
+        pixels = config_of(ROWS[shifted]).hyperparameters.shift
+        assert pixels > 0
+        assert config_of(ROWS[shifted]) == replace(config, shift=pixels)
 
 
 def measured(**values):
@@ -63,3 +66,16 @@ def test_a_row_without_its_number_is_not_in_the_table():
     assert "class told from style" in table
     assert "read as their class" not in table  # no judge yet
     assert paper.table({}) == "Not trained yet.\n"
+
+
+def test_numbers_go_when_their_row_has_other_flags_today(tmp_path, monkeypatch):
+    entries = {
+        seed: measured(command=paper._command(ROWS["supervised"], int(seed)))
+        for seed in ("0", "1")
+    }
+    entries["1"]["command"] += " --z-dim 5"
+    monkeypatch.setattr(paper, "RESULTS", tmp_path / "results.json")
+    paper.RESULTS.write_text(json.dumps({"supervised": entries}))
+    kept = {"supervised": {"0": entries["0"]}}
+    assert paper.collect(tmp_path / "no_runs", data="unused") == kept
+    assert json.loads(paper.RESULTS.read_text()) == kept
