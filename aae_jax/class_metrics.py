@@ -19,12 +19,28 @@ def classification_error(
     return float(np.mean(y_logits.argmax(axis=1) != y))
 
 
-def log_shares(
+def log_odds(
     y_logits: Float[NDArray, "n categories"],
 ) -> Float[NDArray, "n categories"]:
-    """log q(y|x), in float64: where float32 has 1 twice, it tells who is surer."""
+    """log q(y|x) / (1 - q(y|x)): the order of the shares, which round to 1 too early.
+
+    log q_k / (1 - q_k) = y_k - log sum_{j != k} exp(y_j)
+
+    Returns:
+      `[n, categories]`, float64, in nats.
+    """
     y_logits = np.asarray(y_logits, np.float64)
-    return y_logits - np.logaddexp.reduce(y_logits, axis=1, keepdims=True)
+    best = y_logits.argmax(axis=1, keepdims=True)
+    highest = np.take_along_axis(y_logits, best, axis=1)
+    # The best one stands apart: beside it, in one sum, the others would be lost.
+    others = y_logits.copy()
+    np.put_along_axis(others, best, -np.inf, axis=1)
+    small = np.exp(others - highest)
+    rest = highest + np.log1p(small.sum(axis=1, keepdims=True) - small)
+    np.put_along_axis(
+        rest, best, np.logaddexp.reduce(others, axis=1, keepdims=True), axis=1
+    )
+    return y_logits - rest
 
 
 def name_clusters(
@@ -40,7 +56,7 @@ def name_clusters(
     y_logits, y = y_logits[y >= 0], y[y >= 0]
     if not len(y):
         return None
-    return y[log_shares(y_logits).argmax(axis=0)]
+    return y[log_odds(y_logits).argmax(axis=0)]
 
 
 def cluster_error(

@@ -24,7 +24,7 @@ from aae_jax.options import (
     RunOptions,
     limit_in_bytes,
 )
-from aae_jax.recipes import MODELS, UNREAD
+from aae_jax.recipes import MODELS, unread
 from aae_jax.run_folder import (
     RunFolder,
     newest_run,
@@ -33,6 +33,12 @@ from aae_jax.run_folder import (
 )
 from aae_jax.signals import Interrupted
 from aae_jax.wirings import WIRINGS
+
+_PART_OF = {
+    "consistency_radius": "consistency_weight",
+    "instance_noise_final": "instance_noise",
+}
+"""Hyper-parameters that do nothing while another one is 0."""
 
 
 class _ConfigFlags(Config):
@@ -143,15 +149,21 @@ def training_request(argv: Sequence[str]) -> TrainingRequest:
 
 def _refuse_unread(config: Config, given: set[str]) -> None:
     """Refuse flags that would change nothing: somebody believes that they do."""
-    for name in UNREAD[config.model]:
+    for name in config.unread:
         if name in given:
             flag = name.replace("_", "-")
             raise UserError(
-                f"--{flag} does nothing with --model {config.model}; leave it out, or "
+                f"--{flag} does nothing with {_variant(config)}; leave it out, or "
                 f"choose a model that reads it out of {', '.join(_readers(name))}"
             )
     _refuse_unread_labels(config, given)
     hyper = config.hyperparameters
+    for name, weight in _PART_OF.items():
+        if name in given and not getattr(hyper, weight):
+            raise UserError(
+                f"--{name.replace('_', '-')} does nothing while {weight} is 0; leave "
+                f"it out, or give --{weight.replace('_', '-')} a number above 0"
+            )
     finals = sorted(name for name in given if name.endswith("_final"))
     if finals and hyper.schedule != "cosine":
         raise UserError(
@@ -178,25 +190,32 @@ def _refuse_unread_labels(config: Config, given: set[str]) -> None:
         for name, wiring in WIRINGS.items()
         if wiring.has_categories and name != "clustering"
     )
-    unread = {}
+    advice = {}
     if not config.finds_clusters:
-        unread["clusters"] = "add --model clustering, or dim-reduction with --labels 0"
-    if config.labels == 0:
-        unread["n_classes"] = "give --labels a number above 0"
-    elif not config.reads_labels:
+        advice["clusters"] = "add --model clustering, or dim-reduction with --labels 0"
+    if not config.wiring.has_categories or config.model == "clustering":
         for name in ("n_classes", "labels"):
-            unread[name] = f"choose a model that has classes out of {learners}"
-    for name in sorted(given & unread.keys()):
+            advice[name] = f"choose a model that has classes out of {learners}"
+    elif config.labels == 0:
+        advice["n_classes"] = "give --labels a number above 0"
+    for name in sorted(given & advice.keys()):
         flag = name.replace("_", "-")
         raise UserError(
-            f"--{flag} does nothing with --model {config.model}"
-            f"{' --labels 0' if config.labels == 0 else ''}; leave it out, or "
-            f"{unread[name]}"
+            f"--{flag} does nothing with {_variant(config)}; leave it out, or "
+            f"{advice[name]}"
         )
 
 
+def _variant(config: Config) -> str:
+    """The flags that make the variant what it is."""
+    alone = config.labels == 0 and config.model == "dim-reduction"
+    return f"--model {config.model}{' --labels 0' if alone else ''}"
+
+
 def _readers(name: str) -> list[str]:
-    return [model for model in MODELS if name not in UNREAD[model]]
+    return [
+        model for model in MODELS if name not in unread(model, finds_clusters=False)
+    ]
 
 
 def _fields(config: Config) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from aae_jax.config_checks import DEFAULT_CLUSTERS, PRIOR_SCALES, check_config
 from aae_jax.errors import UserError
-from aae_jax.recipes import Hyperparameters, recipe_for
+from aae_jax.recipes import Hyperparameters, recipe_for, unread
 from aae_jax.wirings import WIRINGS, Wiring
 
 
@@ -224,6 +224,11 @@ class Config:
         if "steps" in given or "epochs" in given:
             recipe = dataclasses.replace(recipe, steps=None, epochs=None)
         return dataclasses.replace(recipe, **given)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Names of the hyper-parameters that do nothing in this variant."""
+        return unread(self.model, finds_clusters=self.finds_clusters)
 
     def with_own_prior(self, prior: object | None) -> "Config":
         """The same, or `prior="custom"` where there is a prior of one's own.

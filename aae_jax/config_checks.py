@@ -124,7 +124,8 @@ def _check_labels(config: "Config") -> None:
     if isinstance(config.labels, str):
         raise UserError(f"labels={config.labels!r} is neither a number nor all")
     check_number("labels", config.labels, 0, 2**31 - 1, whole=True)
-    if config.labels == 0 and config.model != "dim-reduction":
+    learns = config.wiring.has_categories and config.model not in DEFAULT_CLUSTERS
+    if config.labels == 0 and learns:
         raise UserError(
             f"labels=0 leaves model={config.model!r} nothing to learn classes from; "
             "give --labels a number above 0, or use --model clustering"

@@ -1,28 +1,45 @@
 """What a run's bits depend on beside config and data: versions, device, cores."""
 
+import hashlib
 import importlib.metadata
 import os
 import platform
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 PACKAGES = ("aae-jax", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def this_environment() -> dict[str, Any]:
-    """Versions, platform, devices, cores this process may use, flags of XLA."""
+    """Versions, source, platform, devices, cores this process may use, flags of XLA."""
     import jax
 
     devices = jax.devices()
     return {
         "python": platform.python_version(),
         **{name: _version(name) for name in PACKAGES},
+        "source": source_fingerprint(),
         "platform": f"{platform.system()} {platform.machine()}",
         "device": devices[0].device_kind,
         "device_count": len(devices),
         "cores": usable_cores(),
         "XLA_FLAGS": os.environ.get("XLA_FLAGS"),
     }
+
+
+def source_fingerprint() -> str:
+    """Twelve digits that tell one state of this package's Python files from another.
+
+    The version cannot: it stays while the source is worked on.
+    """
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(here.rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(here).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()[:12]
 
 
 def usable_cores() -> int:

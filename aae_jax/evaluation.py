@@ -85,7 +85,7 @@ def _decode(
 ) -> NDArray[np.float32]:
     n_bytes = 4 * len(codes["z"]) * math.prod(run.record.image_shape)
     check_memory(n_bytes, where, limit=limit or default_memory_limit())
-    # What the decoder was told in training, where both are there.
+    # Of both the one that is nearer to what the decoder was told in training.
     y = codes.get("y_pred", codes.get("y")) if run.reads_category else None
     return run.decode(codes["z"], y)
 

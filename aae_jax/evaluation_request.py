@@ -93,7 +93,7 @@ def _check_tasks(options: EvaluationOptions, given: set[str]) -> None:
     elif options.out is not None and {*tasks, *looks} == prints != set():
         raise UserError(
             f"got --out {options.out} and no picture; --{prints.pop()} prints to "
-            "stdout, so leave --out away"
+            "stdout, so drop --out"
         )
     elif options.out is not None and options.out.exists() and not options.out.is_dir():
         raise UserError(f"{options.out} is a file; give --out a folder for pictures")

@@ -165,10 +165,12 @@ def _split(
     data = TrainingData(jnp.asarray(x[train_rows]))
     if y_train is not None:
         labelled = np.flatnonzero(y_train >= 0).astype(np.int32)
+        # Labelled images beside images that all are would be the same ones again.
+        again = model.networks.wiring.parts_prior and len(labelled) == len(y_train)
         data = replace(
             data,
             y=jnp.asarray(y_train),
-            labelled=jnp.asarray(labelled) if len(labelled) else None,
+            labelled=jnp.asarray(labelled) if len(labelled) and not again else None,
         )
     return data, measure
 

@@ -1,6 +1,7 @@
 """The losses of adversarial training, as plain mathematics.
 
-Each returns a scalar: the mean over the batch, in nats or in squared pixel values.
+Each returns a scalar; its docstring says in what unit, and over what it is a mean or a
+sum.
 """
 
 from collections.abc import Callable
@@ -103,7 +104,8 @@ def aggregated_discriminator_loss(
         posterior; they add up to 1.
 
     Returns:
-      Scalar, in nats. 2 ln 2 = 1.386 where all categories come equally often.
+      Scalar, in nats: 2 ln 2 = 1.386 at the best logits, which are 0, where all
+      categories come equally often.
 
     Raises:
       ValueError: the shapes differ.

@@ -92,12 +92,13 @@ def _make_observe(
     x: UInt8[NDArray, "n height width channels"],
     y: Int[NDArray, " n"] | None,
 ) -> Callable[[Params], _Observed]:
-    networks, key = model.networks, jax.random.key(METRIC_SEED + 2)
+    networks = model.networks
+    prior_key, encoder_key = jax.random.split(jax.random.key(METRIC_SEED + 2))
     labels = np.full(len(x), -1, np.int32) if y is None else y
-    images = jax.device_put((x, labels, jax.random.split(key, len(x))))
+    images = jax.device_put((x, labels, jax.random.split(encoder_key, len(x))))
     shown = (images[1],) if networks.wiring.discriminates_y else ()
     chosen = shown if networks.wiring.parts_prior else ()
-    z_prior = jax.jit(lambda: model.prior.sample(key, len(x), *chosen))()
+    z_prior = jax.jit(lambda: model.prior.sample(prior_key, len(x), *chosen))()
 
     def there_and_back(params: Params, image: Array, y: Array, key: Array) -> _Observed:
         image = image[None].astype(np.float32) / 255

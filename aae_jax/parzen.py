@@ -66,8 +66,10 @@ def log_likelihoods(
     sigmas: Sequence[float],
 ) -> Float[NDArray, "widths m"]:
     """log 1/n sum_i N(x; sample_i, sigma^2 I) for each sigma and image, in nats."""
-    centres = jnp.asarray(samples.reshape(len(samples), -1), jnp.float32)
-    points = np.asarray(x, np.float32).reshape(len(x), -1)
+    # Near the origin less is lost where squares are subtracted.
+    middle = samples.mean(axis=0)
+    centres = jnp.asarray((samples - middle).reshape(len(samples), -1), jnp.float32)
+    points = np.asarray(x - middle, np.float32).reshape(len(x), -1)
     squares = jnp.square(centres).sum(axis=1)
     widths = jnp.asarray(sigmas, jnp.float32)
 

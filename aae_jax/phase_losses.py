@@ -28,7 +28,7 @@ def reconstruction_phase_loss(
 def reconstruction_with_heads_phase_loss(
     params: Params, batch: Batch, key: PRNGKeyArray, model: Model
 ) -> tuple[Array, Terms]:
-    """Weighted, the same, plus the cost of cluster heads too near each other."""
+    """Weighted reconstruction error plus the cost of cluster heads near each other."""
     error, terms = reconstruction_phase_loss(params, batch, key, model)
     heads = params["cluster_heads"]["kernel"]
     apart = model.config.hyperparameters.head_distance
@@ -205,8 +205,8 @@ def _as_discriminated(
 ) -> tuple[Batch, tuple[Int[Array, " batch"], ...]]:
     """The images whose codes the discriminator sees, and their labels if it sees them.
 
-    Where labels choose the part of the prior, the labelled images stand beside the
-    others, which may have few.
+    Where labels choose the part of the prior, and the batch has labelled images apart,
+    these stand beside the others, which may have few labels.
     """
     wiring = model.networks.wiring
     if not wiring.discriminates_y:
@@ -215,7 +215,7 @@ def _as_discriminated(
         raise ValueError(
             "the discriminator of this model sees labels; give the batch y"
         )
-    if not wiring.parts_prior:
+    if not wiring.parts_prior or batch.x_labelled is None:
         return batch, (batch.y,)
     x_labelled, y_labelled = _labelled(batch)
     x = jnp.concatenate([batch.x, x_labelled])

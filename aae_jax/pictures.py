@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from aae_jax import figures
-from aae_jax.class_metrics import log_shares
+from aae_jax.class_metrics import log_odds
 from aae_jax.errors import RunError
 from aae_jax.latent_plane import grid_codes, latent_plane
 from aae_jax.options import pictures_of
@@ -132,8 +132,8 @@ def _styles(subject: Subject) -> Figure:
 
 def _heads(subject: Subject) -> Figure:
     run = subject.run
-    sure = log_shares(run.category_logits(subject.x))[:, :SHOWN_CATEGORIES]
-    heads = run.cluster_heads()[:SHOWN_CATEGORIES]
+    sure = log_odds(run.category_logits(subject.x))[:, :SHOWN_CATEGORIES]
+    heads = run.decode_heads()[:SHOWN_CATEGORIES]
     best = np.argsort(-sure, axis=0, kind="stable")[:SHOWN_MEMBERS]
     members = subject.x[best].astype(np.float32) / 255
     return figures.table_figure(

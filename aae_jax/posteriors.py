@@ -1,6 +1,6 @@
 """The choices of q(z|x): how a code is drawn from what the encoder puts out.
 
-Source: Makhzani et al. 2015, section 2.1.
+Source: Makhzani et al. 2015, section 2.
 """
 
 from collections.abc import Callable, Mapping

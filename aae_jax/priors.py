@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from aae_jax.config import Config
 from aae_jax.errors import UserError
 
-COMPONENTS = 10
-"""Gaussians of the mixture, and stretches of the Swiss roll that labels choose from."""
+PARTS = 10
+"""Gaussians of the mixture, and stretches of the Swiss roll, where no labels choose."""
+MOST_PARTS = 20
+"""As many as labels may choose from: petals of more would lie on each other."""
 
 _TURNS = 4 * math.pi
 _THICKNESS = 0.1
@@ -109,13 +111,19 @@ def make_prior(config: Config) -> Prior:
         case "gamma":
             return gamma(z_dim, shape=config.prior_shape, scale=scale)
         case "mixture":
-            return mixture(std=scale)
+            return mixture(std=scale, parts=_parts_of(config))
         case "swiss-roll":
-            return swiss_roll(std=scale)
+            return swiss_roll(std=scale, parts=_parts_of(config))
     raise UserError(
         "a prior of one's own (prior='custom') is made in Python and must be passed "
         "there: fit(config, prior=...), Run.load(path, prior=...)"
     )
+
+
+def _parts_of(config: Config) -> int:
+    """A part for each class, where labels choose parts and the classes are known."""
+    chosen = config.n_classes if config.wiring.parts_prior else None
+    return chosen or PARTS
 
 
 def normal(z_dim: int = 2, *, scale: float = 5.0) -> Prior:
@@ -161,63 +169,68 @@ def gamma(z_dim: int = 2, *, shape: float = 2.0, scale: float = 2.5) -> Prior:
     return Prior("gamma", sample, mean, std, log_density)
 
 
-def mixture(*, std: float = 5.0) -> Prior:
-    """Ten Gaussians like petals around the origin of the plane.
+def mixture(*, std: float = 5.0, parts: int = PARTS) -> Prior:
+    """Gaussians like petals around the origin of the plane, ten by default.
 
-    Component k lies on the spoke at angle 2 pi k / 10: centre at 1.4 s, standard
+    Component k of n lies on the spoke at angle 2 pi k / n: centre at 1.4 s, standard
     deviation 0.5 s along the spoke and 0.1 s across. s is such that the whole has the
-    standard deviation `std` in both dimensions. Labels choose the component.
+    standard deviation `std` in both dimensions (two components, which lie on a line: in
+    the mean of both variances). Labels choose the component.
 
     Source: Makhzani et al. 2015, section 2.3, with the spread of the guide's figures.
     """
     centre, along, across = 1.4, 0.5, 0.1
-    # A rotation by tenths of a turn leaves the mean 0 and the variances equal.
     s = std / math.sqrt((centre**2 + along**2 + across**2) / 2)
+    deviation = _full(2, std)  # from three on, the rotations leave variances equal
+    if parts == 2:
+        deviation = np.array([s * math.hypot(centre, along), s * across], np.float32)
+    turn = 2 * math.pi / parts
 
     def sample(
         key: PRNGKeyArray, n: int, labels: Int[Array, " n"] | None = None
     ) -> Array:
         part_key, spot_key = jax.random.split(key)
-        part = _parts(part_key, n, labels)
+        part = _parts(part_key, n, labels, parts)
         spot = jax.random.normal(spot_key, (n, 2))
         spot = spot * jnp.array([[along, across]]) + jnp.array([[centre, 0.0]])
-        return s * _rotate(spot, 2 * math.pi * part / COMPONENTS)
+        return s * _rotate(spot, turn * part)
 
     def log_densities(z: Array) -> Array:
         """Of each component, up to a constant: `[components, n]`."""
-        angles = -2 * math.pi * np.arange(COMPONENTS, dtype=np.float32) / COMPONENTS
+        angles = -turn * np.arange(parts, dtype=np.float32)
         spokes = jax.vmap(lambda angle: _rotate(z / s, angle))(angles)
         return jax.scipy.stats.norm.logpdf(
             spokes, jnp.array([[[centre, 0.0]]]), jnp.array([[[along, across]]])
         ).sum(axis=-1)
 
     def log_density(z: Array) -> Array:
-        shift = math.log(COMPONENTS) + 2 * math.log(s)
+        shift = math.log(parts) + 2 * math.log(s)
         return jax.scipy.special.logsumexp(log_densities(z), axis=0) - shift
 
     def curve(part: Array, place: Array) -> Array:
         """Two deviations to both sides of the centre, along the spoke."""
         radius = centre + along * (4 * place - 2)
         spot = jnp.stack([radius, jnp.zeros_like(radius)], axis=-1)
-        return s * _rotate(spot, 2 * math.pi * part / COMPONENTS)
+        return s * _rotate(spot, turn * part)
 
     return Prior(
         "mixture",
         sample,
         _full(2, 0.0),
-        _full(2, std),
+        deviation,
         log_density,
         curve,
         part_of=lambda z: log_densities(z).argmax(axis=0),
     )
 
 
-def swiss_roll(*, std: float = 5.0) -> Prior:
+def swiss_roll(*, std: float = 5.0, parts: int = PARTS) -> Prior:
     """A spiral of two turns: r = 3 sqrt(u), angle = 4 pi sqrt(u), u uniform on [0, 1].
 
     Times s, plus isotropic noise of deviation 0.1 s: a curve without thickness could
     never be matched. s is such that the mean of both variances is `std` squared.
-    Labels choose the tenth of u, that is a stretch of the roll. No closed density.
+    Labels choose the n-th part of u, a tenth by default, that is a stretch of the roll.
+    No closed density.
 
     Source: Makhzani et al. 2015, section 2.3.
     """
@@ -233,22 +246,22 @@ def swiss_roll(*, std: float = 5.0) -> Prior:
         key: PRNGKeyArray, n: int, labels: Int[Array, " n"] | None = None
     ) -> Array:
         part_key, u_key, noise_key = jax.random.split(key, 3)
-        part = _parts(part_key, n, labels)
+        part = _parts(part_key, n, labels, parts)
         spot = curve(part, jax.random.uniform(u_key, (n,)))
         return spot + s * _THICKNESS * jax.random.normal(noise_key, (n, 2))
 
     def curve(part: Array, place: Array) -> Array:
-        t = jnp.sqrt((part + place) / COMPONENTS)
+        t = jnp.sqrt((part + place) / parts)
         spot = jnp.stack([3 * t, jnp.zeros_like(t)], axis=-1)
         return s * _rotate(spot, _TURNS * t)
 
-    # One point for every thousandth of u.
-    u = jnp.arange(0.5, 1000) / 1000 * COMPONENTS
-    points = curve(jnp.floor(u), u - jnp.floor(u))
+    # A hundred points a part, or a thousandth of u apart by default.
+    part, place = jnp.divmod(jnp.arange(0.5, 100 * parts) / 100, 1)
+    points = curve(part, place)
 
     def part_of(z: Array) -> Array:
         nearest = jnp.square(z[:, None] - points[None]).sum(axis=-1).argmin(axis=1)
-        return nearest * COMPONENTS // len(points)
+        return nearest // 100
 
     return Prior(
         "swiss-roll",
@@ -264,9 +277,9 @@ def _full(z_dim: int, value: float) -> NDArray[np.float32]:
     return np.full(z_dim, value, np.float32)
 
 
-def _parts(key: PRNGKeyArray, n: int, labels: Array | None) -> Array:
+def _parts(key: PRNGKeyArray, n: int, labels: Array | None, parts: int) -> Array:
     """`[n]` float parts: the labels, with chance in place of -1."""
-    drawn = jax.random.randint(key, (n,), 0, COMPONENTS)
+    drawn = jax.random.randint(key, (n,), 0, parts)
     part = drawn if labels is None else jnp.where(labels < 0, drawn, labels)
     return part.astype(jnp.float32)
 

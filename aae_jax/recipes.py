@@ -287,7 +287,7 @@ _CATEGORIES = (
     "consistency_radius",
 )
 _NO_CLASSES = (*_LABEL_GENERATOR, *_CLASSIFICATION, *_CATEGORIES, "head_distance")
-UNREAD: Mapping[str, tuple[str, ...]] = {
+_UNREAD: Mapping[str, tuple[str, ...]] = {
     "aae": (*_WEIGHT, *_NO_CLASSES),
     "aae-joint": (*_GENERATOR, *_NO_CLASSES),
     "autoencoder": (*_WEIGHT, *_GENERATOR, *_ADVERSARY, *_NO_CLASSES),
@@ -297,4 +297,8 @@ UNREAD: Mapping[str, tuple[str, ...]] = {
     "clustering": (*_WEIGHT, *_CLASSIFICATION, "head_distance"),
     "dim-reduction": (),
 }
-"""Hyper-parameters that do nothing in a variant."""
+
+
+def unread(model: str, *, finds_clusters: bool) -> tuple[str, ...]:
+    """Names of the hyper-parameters that do nothing in a variant."""
+    return (*_UNREAD[model], *(_CLASSIFICATION if finds_clusters else ()))

@@ -139,11 +139,7 @@ class Run:
         Raises:
           UserError: see `probabilities`.
         """
-        if not self.model.networks.wiring.infers_y:
-            raise UserError(
-                f"model={self.record.config.model!r} infers no classes; those that do "
-                f"are {', '.join(models_that('infers_y'))}"
-            )
+        self._require("infers_y", "infers no classes")
         return self._inference.infer(self._images(x))
 
     def name_clusters(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.int32] | None:
@@ -225,13 +221,23 @@ class Run:
         return np.asarray(self.code_prior.sample(jax.random.key(seed), n), np.float32)
 
     def sample_categories(self, n: int, *, seed: int = 0) -> NDArray[np.int32]:
-        """`[n]` classes, or clusters, drawn at random, each as likely as any."""
+        """`[n]` classes, or clusters, drawn at random, each as likely as any.
+
+        Raises:
+          UserError: this model has none.
+        """
+        self._require("has_categories", "knows no classes")
         key = jax.random.fold_in(jax.random.key(seed), _CATEGORIES_STREAM)
         n_categories = self.model.networks.n_categories
         return np.asarray(jax.random.randint(key, (n,), 0, n_categories))
 
-    def cluster_heads(self) -> NDArray[np.float32]:
-        """Images `[categories, height, width, channels]` of the centre of each."""
+    def decode_heads(self) -> NDArray[np.float32]:
+        """Images `[categories, height, width, channels]` of the centre of each.
+
+        Raises:
+          UserError: this model infers no classes or clusters.
+        """
+        self._require("infers_y", "infers no classes")
         networks, mean = self.model.networks, self.model.prior.mean
         y = np.arange(networks.n_categories, dtype=np.int32)
         z = np.broadcast_to(mean, (len(y), len(mean)))
@@ -289,6 +295,14 @@ class Run:
             classes = cluster_classes_for_run(cluster_classes, self.record.config)
         metrics, _ = make_measure(self.model, images, labels)(self.params, classes)
         return metrics
+
+    def _require(self, does: str, lacks: str) -> None:
+        """Refuse a question that only models with a part of the wiring can answer."""
+        if not getattr(self.model.networks.wiring, does):
+            raise UserError(
+                f"model={self.record.config.model!r} {lacks}; those that do are "
+                f"{', '.join(models_that(does))}"
+            )
 
     def _images(self, x: ArrayLike) -> NDArray[np.uint8] | NDArray[np.float32]:
         return images_for_run(x, self.record.image_shape)

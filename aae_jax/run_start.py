@@ -20,7 +20,7 @@ from aae_jax.labels import count_classes, keep_labels
 from aae_jax.messages import Say
 from aae_jax.options import RunOptions
 from aae_jax.phases import Phase
-from aae_jax.priors import COMPONENTS, Prior
+from aae_jax.priors import MOST_PARTS, Prior
 from aae_jax.run_folder import RunFolder, make_new_folder, newest_run
 from aae_jax.run_record import RunRecord
 
@@ -108,10 +108,11 @@ def _with_classes(config: Config, dataset: Dataset) -> Config:
             f"all labels that are trained on are {classes[0]}; there is no class to "
             "learn, so give images of two or more"
         )
-    if config.wiring.parts_prior and n_classes > COMPONENTS:
+    named = config.prior != "custom"  # a prior of one's own may have any number
+    if config.wiring.parts_prior and named and n_classes > MOST_PARTS:
         raise UserError(
-            f"the data have {n_classes} classes, and prior={config.prior!r} "
-            f"{COMPONENTS} parts for labels to choose from; use fewer classes"
+            f"there are {n_classes} classes, and prior={config.prior!r} has room for "
+            f"{MOST_PARTS}; use fewer, or --model supervised"
         )
     return dataclasses.replace(config, n_classes=n_classes)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from aae_jax import Run
 from aae_jax.cli import training_request
-from aae_jax.recipes import UNREAD
 from aae_jax.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,7 +93,7 @@ def refuse_stale(folder: RunFolder, row: Row, seed: int) -> None:
     names = [
         name
         for name in wanted
-        if stored[name] != wanted[name] and name not in UNREAD[today.model]
+        if stored[name] != wanted[name] and name not in today.unread
     ]
     if record.n_train != MNIST_TRAIN:
         names.append("data set")

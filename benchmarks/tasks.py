@@ -160,6 +160,18 @@ TASKS = (
     *_parzen(),
 )
 
+SUMMARY = {
+    "semi-supervised-100": "test error with 100 labels",
+    "semi-supervised-1000": "with 1,000 labels",
+    "semi-supervised-all": "with all labels",
+    "clustering-30": "clustering error, 30 clusters",
+    "clustering-16": "16 clusters",
+    "dim-reduction-1000": "error in a plane, 1,000 labels",
+    "dim-reduction-100": "100 labels",
+    "parzen": "Parzen log-likelihood, nats (more is better)",
+}
+"""Rows that the README shows, each with its title there."""
+
 _SHORT = "--model semi-supervised --labels 100 --z-dim 10 --prior-scale 1 --steps 2160"
 GAINS = {
     "the recipe": Row("gain-recipe", _SHORT),

@@ -3,11 +3,13 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import paper
 import pytest
 from rows import ROW_OF
 from tasks import ROWS, TASKS
 
+from aae_jax import Dataset
 from aae_jax.cli import training_request
 from aae_jax.recipes import OPTIMIZERS
 
@@ -66,6 +68,29 @@ def test_a_row_without_its_number_is_not_in_the_table():
     assert "class told from style" in table
     assert "read as their class" not in table  # no judge yet
     assert paper.table({}) == "Not trained yet.\n"
+
+
+def test_the_readme_shows_the_means_that_there_are():
+    results = {
+        "semi-supervised-100": {
+            "0": measured(test_error=0.02, read_as_class=0.9),
+            "1": measured(test_error=0.03, read_as_class=0.9),
+        },
+        "semi-supervised-100-shift": {"0": measured(test_error=0.01)},
+    }
+    lines = paper.summary(results).splitlines()
+    (line,) = (line for line in lines if "100 labels" in line and "test" in line)
+    assert line.endswith("| 1.90 +- 0.10 (q) | 2.50 % (2) | 1.00 % (1) |")
+    (line,) = (line for line in lines if "1,000" in line and "plane" not in line)
+    assert line.endswith("| - | - |")
+
+
+def test_a_decoder_of_labels_alone_decodes_the_mean_of_a_class():
+    black, grey, white = (np.full((2, 2), value, np.uint8) for value in (0, 102, 255))
+    x, y = np.stack([black, white, grey, grey]), np.array([0, 0, 1, 1])
+    images = Dataset.from_arrays(x, y, x_test=np.stack([white, grey]), y_test=[0, 1])
+    # The mean of black and white is half-way to white, and a grey is met exactly.
+    assert paper.error_of_label_alone(images) == pytest.approx(0.5**2 / 2)
 
 
 def test_numbers_go_when_their_row_has_other_flags_today(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 from aae_jax.class_metrics import (
     classification_error,
     cluster_error,
+    log_odds,
     name_clusters,
 )
 
@@ -51,9 +52,17 @@ def test_other_images_may_name_the_clusters():
 def test_the_surest_is_so_by_its_probability_not_by_its_logit():
     logits = np.log(PROBABILITIES) + np.array([[0], [0], [0], [0], [0], [9.0]])
     np.testing.assert_array_equal(name_clusters(logits, Y), [4, 2, 2])
-    # float32 rounds both to 1, their logits still tell who is surer.
-    sure = np.array([[30.0, 0.0], [40.0, 0.0], [30.0, 0.0], [0.0, 9.0]], np.float32)
-    np.testing.assert_array_equal(name_clusters(sure, np.array([0, 1, 0, 0])), [1, 0])
+    # Their shares round to 1, in float32 or in float64 too; their logits tell.
+    for least, most in ((30.0, 40.0), (40.0, 50.0), (800.0, 900.0)):
+        sure = np.array([[least, 0], [most, 0], [least, 0], [0, 9]], np.float32)
+        named = name_clusters(sure, np.array([0, 1, 0, 0]))
+        np.testing.assert_array_equal(named, [1, 0])
+
+
+def test_log_odds_are_those_of_the_shares():
+    logits = np.random.default_rng(0).normal(size=(20, 5)) * 3
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(log_odds(logits), np.log(shares / (1 - shares)))
 
 
 def test_images_without_a_label_do_not_count():

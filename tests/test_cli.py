@@ -260,6 +260,17 @@ def test_every_flag_of_evaluate_reaches_its_field(place):
         ("--model label-prior", "use --prior mixture or swiss-roll"),
         ("--encoder gausian", "did you mean gaussian?"),
         ("--classification-rate 0.1", "out of semi-supervised, dim-reduction"),
+        (
+            "--model dim-reduction --labels 0 --classification-rate 0.1",
+            "--classification-rate does nothing with --model dim-reduction --labels 0",
+        ),
+        ("--labels 0", "--labels does nothing with --model aae;"),
+        ("--labels 0 --model clustering", "--labels does nothing with --model clust"),
+        (
+            "--model clustering --consistency-weight 0 --consistency-radius 3",
+            "--consistency-radius does nothing while consistency_weight is 0",
+        ),
+        ("--instance-noise-final 1 --instance-noise 0", "give --instance-noise a num"),
     ],
 )
 def test_flags_about_classes_that_do_not_fit_are_refused(line, words):

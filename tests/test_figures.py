@@ -339,6 +339,17 @@ def test_losses_are_drawn_beside_their_equilibria(tmp_path, epochs):
     np.testing.assert_allclose(ratios, 3 / np.arange(1, epochs + 1))
 
 
+def test_clusters_have_a_divergence_from_being_equally_frequent(tmp_path):
+    log = [log_row(1), log_row(2)]
+    for row in log:
+        row["losses"]["label_divergence"] = 0.2
+    figure = figures.losses_figure(log, title=TITLE)
+    pixels_of(figure, tmp_path / "losses.png")
+    assert expected_values(figure) == {1.386, 0.693, 1.0, 0.0}
+    said = [axes.get_title(loc="right") for axes in figure.axes]
+    assert "0 = all come equally often" in said
+
+
 def test_an_autoencoder_has_no_panels_of_an_adversary(tmp_path):
     log = [log_row(1), log_row(2)]
     for row in log:

@@ -14,7 +14,12 @@ import pytest
 from aae_jax.optimizers import make_optimizer
 from aae_jax.phases import make_model, subsets_of
 from aae_jax.training import make_update
-from aae_jax.variants import DISCRIMINATOR, GENERATOR, VARIANTS
+from aae_jax.variants import (
+    DISCRIMINATOR,
+    GENERATOR,
+    LABEL_DISCRIMINATOR,
+    VARIANTS,
+)
 
 pytestmark = pytest.mark.usefixtures("compiled_in_haste", "without_coverage")
 
@@ -136,7 +141,7 @@ def test_phases_together_move_every_parameter(model, tiny_state):
 
 
 def gradients_of(phase, state, batch, config):
-    """Of a phase's loss, with respect to all parameters."""
+    """Of a phase's loss, with respect to all parameters, whatever the phase moves."""
     model = make_model(config, image_shape=batch.x.shape[1:])
 
     @jax.jit
@@ -148,15 +153,25 @@ def gradients_of(phase, state, batch, config):
     return gradients(state.params)
 
 
-@pytest.mark.parametrize("penalty", [0.0, 0.1])
-def test_no_gradient_of_the_discriminator_loss_reaches_the_encoder(
-    penalty, tiny_config, tiny_state, tiny_batch
+@pytest.mark.parametrize(
+    ("model", "phase", "settings"),
+    [
+        ("aae", DISCRIMINATOR, {"gradient_penalty": 0.0}),
+        ("aae", DISCRIMINATOR, {"gradient_penalty": 0.1}),
+        ("semi-supervised", DISCRIMINATOR, {}),
+        ("semi-supervised", LABEL_DISCRIMINATOR, {"aggregated_categories": False}),
+        ("semi-supervised", LABEL_DISCRIMINATOR, {"aggregated_categories": True}),
+    ],
+)
+def test_no_gradient_of_a_discriminator_loss_reaches_the_encoder(
+    model, phase, settings, tiny_config_of, tiny_state, tiny_batch
 ):
-    config = replace(tiny_config, gradient_penalty=penalty)
-    gradients = gradients_of(DISCRIMINATOR, tiny_state("aae"), tiny_batch, config)
+    config = replace(tiny_config_of(model), **settings)
+    gradients = gradients_of(phase, tiny_state(model), tiny_batch, config)
     for subset in ("encoder", "decoder"):
         assert all(not leaf.any() for leaf in jax.tree.leaves(gradients[subset]))
-    assert all(leaf.any() for leaf in jax.tree.leaves(gradients["discriminator"]))
+    (moved,) = MOVES[phase.name]
+    assert all(leaf.any() for leaf in jax.tree.leaves(gradients[moved]))
 
 
 def test_the_gradient_of_the_generator_loss_does_reach_the_encoder(

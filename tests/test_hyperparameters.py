@@ -8,7 +8,6 @@ import pytest
 from aae_jax.config import Config
 from aae_jax.loop import TrainingData, init_loop, make_loop
 from aae_jax.priors import make_prior
-from aae_jax.recipes import UNREAD
 from aae_jax.training import init, make_step
 from aae_jax.variants import VARIANTS
 
@@ -28,13 +27,15 @@ class Watched:
         return getattr(self.hyper, name)
 
 
-@pytest.mark.parametrize("model", VARIANTS)
+@pytest.mark.parametrize(
+    ("model", "labels"), [*((model, 8) for model in VARIANTS), ("dim-reduction", 0)]
+)
 def test_what_is_said_to_do_nothing_in_a_variant_is_never_read(
-    model, tiny_config_of, monkeypatch
+    model, labels, tiny_config_of, monkeypatch
 ):
     # What is read only where something else is not 0 is read here.
     config = replace(tiny_config_of(model), consistency_weight=1.0, instance_noise=0.1)
-    config = replace(config, schedule="cosine")
+    config = replace(config, schedule="cosine", labels=labels)
     watched = Watched(config.hyperparameters)
     monkeypatch.setattr(Config, "hyperparameters", watched)
 
@@ -49,7 +50,7 @@ def test_what_is_said_to_do_nothing_in_a_variant_is_never_read(
     # Steps are given; networks are described whether a variant has them or not.
     apart = {"epochs", "standardize_codes"}
     unread = set(vars(watched.hyper)) - watched.read
-    assert unread - apart == set(UNREAD[model]) - apart
+    assert unread - apart == set(config.unread) - apart
 
 
 def test_a_prior_of_one_s_own_has_its_recipe_wherever_it_is_passed(tiny_batch):

@@ -77,7 +77,6 @@ def test_a_phase_says_what_its_batch_or_its_model_lacks(evaluate, tiny_batch):
         (LABEL_GENERATOR, "aae", tiny_batch, "infers no categories, and"),
         (DISCRIMINATOR, "supervised", bare, "sees labels; give the batch y"),
         (GENERATOR, "label-prior", bare, "sees labels; give the batch y"),
-        (DISCRIMINATOR, "label-prior", replace(bare, y=tiny_batch.y), "x_labelled"),
     ):
         with pytest.raises(ValueError, match=words):
             evaluate(phase, model, batch)
@@ -182,6 +181,10 @@ def test_the_label_chooses_the_part_of_the_prior(evaluate, tiny_batch):
     # The labelled images stand beside the others.
     y = jnp.concatenate([tiny_batch.y, tiny_batch.y_labelled])
     np.testing.assert_array_equal(asked[0], y)
+    # Without labelled images apart, the batch's own labels are all there is.
+    alone = replace(tiny_batch, x_labelled=None, y_labelled=None)
+    DISCRIMINATOR.loss(params, alone, KEY, watched)
+    np.testing.assert_array_equal(asked[1], tiny_batch.y)
     # The labels are read: others give another loss.
     other = replace(tiny_batch, y=(tiny_batch.y + 1) % 4)
     assert evaluate(DISCRIMINATOR, "label-prior", other)[0] != loss

@@ -119,6 +119,8 @@ def test_classes_are_inferred(trained, tiny_dataset):
     for model in ("supervised", "label-prior"):
         with pytest.raises(UserError, match="those that do are semi-supervised"):
             trained(model).classify(x)
+        with pytest.raises(UserError, match="those that do are semi-supervised"):
+            trained(model).decode_heads()
 
 
 def test_held_out_images_name_the_clusters(trained, tiny_dataset):
@@ -191,7 +193,7 @@ def test_codes_of_samples_lie_around_the_cluster_heads(trained):
     )
     np.testing.assert_allclose(codes.std(axis=0), run.code_prior.std, rtol=0.05)
     np.testing.assert_allclose(codes.mean(axis=0), run.code_prior.mean, atol=0.3)
-    np.testing.assert_array_equal(run.cluster_heads(), run.decode(heads))
+    np.testing.assert_array_equal(run.decode_heads(), run.decode(heads))
 
 
 def test_codes_by_class_are_measured_against_their_parts(trained, tiny_dataset):

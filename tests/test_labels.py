@@ -1,5 +1,7 @@
 """Which labels are kept, and how many classes there are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from aae_jax.data import Dataset
 from aae_jax.errors import UserError
 from aae_jax.labels import count_classes, keep_labels
 from aae_jax.options import RunOptions
+from aae_jax.priors import make_prior
 from aae_jax.run_start import kept_labels, settle
 
 Y = np.random.default_rng(0).integers(-1, 5, 600).astype(np.int32)
@@ -103,14 +106,21 @@ def test_the_data_tell_how_many_classes_there_are():
         ),
         (
             {"model": "label-prior", "prior": "mixture"},
-            np.arange(200) % 11,
-            "11 classes, .* 10 parts",
+            np.arange(200) % 21,
+            "21 classes, .* room for 20",
         ),
     ],
 )
 def test_labels_that_do_not_serve_the_model_are_refused(settings, y, words):
     with pytest.raises(UserError, match=words):
         settled(Config(steps=5, **settings), dataset(y))
+
+
+def test_a_prior_of_one_s_own_may_have_parts_for_any_number_of_classes():
+    data = dataset(np.arange(210) % 21)
+    config = Config(model="label-prior", prior="mixture", steps=5, batch_size=20)
+    own = replace(make_prior(config), name="own")
+    assert settle(config, data, RunOptions(), prior=own).n_classes == 21
 
 
 def test_data_without_labels_serve_models_that_read_none():

@@ -223,15 +223,27 @@ def test_consistency_costs_nothing_where_nothing_changes():
     assert not slope.any()
 
 
-def test_consistency_moves_the_changed_image_s_shares_towards_the_image_s():
-    """The shares of the image itself are held: a step lowers the loss."""
+def test_consistency_moves_the_shares_of_the_changed_image_alone():
+    """Those of the image itself are held, and so is the way that it is changed."""
     x, key = jax.random.normal(jax.random.key(1), (8, 3)), jax.random.key(0)
+    asked = []
 
-    def loss(weights):
-        return losses.consistency_loss(lambda x: x @ weights, x, key, radius=0.5)
+    def infer(x):
+        asked.append(x)
+        return x @ WEIGHTS
 
-    slope = jax.grad(loss)(WEIGHTS)
-    assert loss(WEIGHTS - 0.1 * slope) < loss(WEIGHTS)
+    losses.consistency_loss(infer, x, key, radius=0.5)
+    changed, q = np.asarray(asked[-1]), np.asarray(jax.nn.softmax(x @ WEIGHTS))
+    # The slope of -sum q log softmax(changed @ weights), q constant.
+    wrong = np.asarray(jax.nn.softmax(changed @ WEIGHTS)) - q
+    expected = changed.T @ wrong / len(x)
+    slope = jax.grad(
+        lambda weights: losses.consistency_loss(
+            lambda x: x @ weights, x, key, radius=0.5
+        )
+    )(WEIGHTS)
+    np.testing.assert_allclose(slope, expected, atol=1e-5)
+    assert abs(expected).max() > 0.01
 
 
 def test_aggregated_categories_cost_the_mean_over_all_draws():

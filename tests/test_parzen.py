@@ -40,6 +40,18 @@ def test_more_images_than_a_block_and_far_ones_are_finite():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+def test_large_bright_images_lose_no_nats_to_rounding():
+    """Squares of some thousands are subtracted, in numbers of seven digits."""
+    samples = (0.9 + 0.05 * RNG.normal(size=(30, 12_288))).astype(np.float32)
+    x = samples[:10] + (0.05 * RNG.normal(size=(10, 12_288))).astype(np.float32)
+    (found,) = log_likelihoods(samples, x, (0.05,))
+    apart = x[:, None].astype(np.float64) - samples.astype(np.float64)
+    exponents = -np.square(apart).sum(axis=-1) / (2 * 0.05**2)
+    expected = np.logaddexp.reduce(exponents, axis=1) - np.log(30)
+    expected -= 6144 * np.log(2 * np.pi * 0.05**2)
+    np.testing.assert_allclose(found, expected, atol=0.05)
+
+
 def test_the_held_out_images_choose_the_width_of_the_true_noise():
     centres = RNG.random((200, 20))
     noisy = [

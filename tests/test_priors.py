@@ -177,7 +177,7 @@ def test_a_label_moves_its_own_sample_only(name):
 def test_labels_choose_the_component_of_the_mixture():
     prior, n = named("mixture"), N
     s = 5 / math.sqrt((1.4**2 + 0.5**2 + 0.1**2) / 2)
-    for label in range(priors.COMPONENTS):
+    for label in range(priors.PARTS):
         z = np.asarray(prior.sample(KEY, n, labels=jnp.full(n, label)), np.float64)
         angle = 2 * math.pi * label / 10
         spoke = np.array([math.cos(angle), math.sin(angle)])
@@ -203,7 +203,7 @@ def test_labels_choose_the_stretch_of_the_swiss_roll():
     whole = spiral(np.linspace(0, 1, 100_000))
     s = 5 / math.sqrt(whole.var(axis=0).mean() + 0.1**2)
     np.testing.assert_allclose(prior.mean, s * whole.mean(axis=0), rtol=1e-3)
-    for label in range(priors.COMPONENTS):
+    for label in range(priors.PARTS):
         z = np.asarray(prior.sample(KEY, n, labels=jnp.full(n, label)), np.float64)
         z = z[:1000]
         stretch = s * spiral(np.linspace(label / 10, (label + 1) / 10, 400))
@@ -221,6 +221,36 @@ def test_unlabelled_samples_of_the_mixture_come_from_all_components():
     component = np.round(angles / (2 * np.pi / 10)).astype(int) % 10
     # Binomial(20000, 0.1) has the deviation 42.
     assert (np.abs(np.bincount(component, minlength=10) - 2000) < 5 * 42).all()
+
+
+@strict
+@pytest.mark.parametrize("parts", [2, 3, 7, 20])
+@pytest.mark.parametrize("make", [priors.mixture, priors.swiss_roll])
+def test_a_prior_may_have_a_part_for_each_class(make, parts):
+    prior, n = make(std=2.0, parts=parts), 5000
+    samples = prior.sample(KEY, n)
+    z, error = np.asarray(samples, np.float64), 5 * prior.std / n**0.5
+    np.testing.assert_array_less(np.abs(z.mean(axis=0) - prior.mean), error)
+    np.testing.assert_allclose(z.std(axis=0), prior.std, rtol=0.08)
+    assert (np.square(prior.std).mean()) ** 0.5 == pytest.approx(2.0, rel=1e-6)
+    drawn = np.bincount(np.asarray(prior.part_of(samples)), minlength=parts)
+    assert len(drawn) == parts
+    assert (np.abs(drawn - n / parts) < 0.02 * n).all()
+    labels = jnp.arange(n) % parts
+    chosen = np.asarray(prior.part_of(prior.sample(KEY, n, labels=labels)))
+    assert (chosen == labels).mean() > 0.85
+
+
+def test_labels_choose_among_as_many_parts_as_there_are_classes():
+    config = Config(model="label-prior", prior="mixture", n_classes=4)
+    z = np.asarray(make_prior(config).sample(KEY, N))
+    angles = np.arctan2(z[:, 1], z[:, 0]) / (2 * np.pi / 4)
+    # Some samples of a petal stray beyond the origin.
+    assert (np.abs(angles - np.round(angles)) < 0.4).mean() > 0.99
+    others = replace(config, model="aae")
+    assert np.array_equal(
+        make_prior(others).sample(KEY, N), priors.mixture().sample(KEY, N)
+    )
 
 
 def test_a_prior_from_python_has_no_name_to_be_made_from():
@@ -267,7 +297,7 @@ def test_a_prior_from_python_trains(tiny_config, tiny_state, tiny_batch):
 @pytest.mark.parametrize("name", ["mixture", "swiss-roll"])
 def test_samples_of_a_label_lie_on_its_part(name):
     prior = named(name)
-    labels = jnp.arange(N) % priors.COMPONENTS
+    labels = jnp.arange(N) % priors.PARTS
     parts = np.asarray(prior.part_of(prior.sample(KEY, N, labels=labels)))
     # Neighbouring stretches of the roll touch: some samples stray over the border.
     assert (parts == labels).mean() > 0.9

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import re
 import sys
 import threading
 
@@ -113,6 +114,7 @@ def test_the_environment_is_told_and_compared(finished):
     assert here["cores"] == environment.usable_cores() >= 1
     record = Run.load(finished.folder.path).record
     assert environment.difference(record.environment, here) == ""
+    assert re.fullmatch("[0-9a-f]{12}", here["source"])
     there = {**here, "cores": 99}
     del there["numpy"]
     assert environment.difference(there, here) == (

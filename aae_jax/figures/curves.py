@@ -77,6 +77,13 @@ _PANELS = (
         "ln 2 = 0.693",
     ),
     _Panel(
+        "Label generator",
+        "divergence, nats",
+        {"training": ("losses", "label_divergence")},
+        0.0,
+        "0 = all come equally often",
+    ),
+    _Panel(
         "Classification of labelled images",
         "loss, nats",
         {"training": ("losses", "classification")},
@@ -84,6 +91,7 @@ _PANELS = (
     ),
     _Panel("Classes", "error", {"held out": ("validation", "error")}, logarithmic=True),
     _Panel("Clusters", "error", {"held out": ("validation", "cluster_error")}),
+    _Panel("Codes on their part", "share", {"held out": ("validation", "part_share")}),
 )
 _GOOD_NEWS = (
     " Dashed: where the discriminator cannot tell codes from prior samples. A "
