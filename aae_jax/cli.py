@@ -54,6 +54,9 @@ class TrainFlags:
 
     training: tyro.conf.FlagConversionOff[_ConfigFlags]
     run: RunOptions
+    no_compile_cache: bool = False
+    """Compile everything anew; else compiled programs are kept in the user's cache
+    folder."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class TrainingRequest:
 
     config: Config
     options: RunOptions
+    keep_compiled: bool = True
     finished: RunFolder | None = None
 
 
@@ -122,6 +126,7 @@ def training_request(argv: Sequence[str]) -> TrainingRequest:
     )
     values = _fields(flags.training)
     config, options = Config(**values), flags.run
+    keep_compiled = not flags.no_compile_cache
     limit_in_bytes(options.memory_limit)
     if config.prior == "custom":
         raise UserError("prior='custom' is for Python; choose a named --prior here")
@@ -135,16 +140,16 @@ def training_request(argv: Sequence[str]) -> TrainingRequest:
         if folder is not None:
             folder.refuse_content()
         check_dataset_name(config.dataset, data_dir=options.data_dir)
-        return TrainingRequest(config, options)
+        return TrainingRequest(config, options, keep_compiled)
     stored = folder.read_record()
     refuse_made_in_python(folder, stored, "fit(config, options=..., ")
     typed = {name: values[name] for name in values if name in given_fields(argv)}
     config = stored.resumed(typed)
     ended = ends_at(folder.checkpoints, stored.config.total_steps())
     if ended and folder.metrics_file.exists():
-        return TrainingRequest(config, options, finished=folder)
+        return TrainingRequest(config, options, keep_compiled, finished=folder)
     check_dataset_name(config.dataset, data_dir=options.data_dir)
-    return TrainingRequest(config, options)
+    return TrainingRequest(config, options, keep_compiled)
 
 
 def _refuse_unread(config: Config, given: set[str]) -> None:

@@ -79,6 +79,9 @@ class EvaluationOptions:
     """Where prepared data sets lie; the user's cache folder by default."""
     memory_limit: float | None = None
     """GiB that the data may take unpacked; by default a quarter of the memory."""
+    no_compile_cache: bool = False
+    """Compile everything anew; else compiled programs are kept in the user's cache
+    folder."""
 
     def __post_init__(self) -> None:
         """Take strings too, and `~` as shells do."""

@@ -36,18 +36,20 @@ def data_file(tiny_dataset, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def start_script(cache_folder):
-    """`start_script(name, *arguments, cwd=...)`: a script in a process of its own."""
+    """`start_script(name, *arguments, cwd=...)`: a script in a process of its own.
+
+    Compiled programs lie in `cache`; None leaves that to the script.
+    """
 
     def start(name, *arguments, cwd, python=(), cache=cache_folder, **options):
+        kept = {
+            "JAX_COMPILATION_CACHE_DIR": str(cache),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        }
         return subprocess.Popen(
             [sys.executable, *python, str(ROOT / name), *map(str, arguments)],
             cwd=cwd,
-            env={
-                **os.environ,
-                "JAX_COMPILATION_CACHE_DIR": str(cache),
-                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-                "COLUMNS": "100",
-            },
+            env={**os.environ, **(kept if cache else {}), "COLUMNS": "100"},
             stdin=subprocess.DEVNULL,
             text=True,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},

@@ -22,13 +22,18 @@ CHUNK_RECORDS = 1000
 CLASS_KEYS = ("pythonClassName", "python_class_name", "type")
 
 
-def cache_root() -> Path:
-    """The folder for sets that `python -m aae_jax.data` prepares."""
+def cache_folder() -> Path:
+    """What this package may keep for the user between runs, and make again."""
     if sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "aae_jax" / "data"
+    return base / "aae_jax"
+
+
+def cache_root() -> Path:
+    """The folder for sets that `python -m aae_jax.data` prepares."""
+    return cache_folder() / "data"
 
 
 def search_roots(data_dir: str | os.PathLike | None) -> list[Path]:
