@@ -63,7 +63,7 @@ def cluster_error(
     y_logits: Float[NDArray, "n clusters"],
     y: Int[NDArray, " n"],
     classes: Int[NDArray, " clusters"],
-) -> dict[str, float | int] | None:
+) -> dict[str, float] | None:
     """How well clusters tell the classes once each cluster has been given a class.
 
     Args:
@@ -74,7 +74,6 @@ def cluster_error(
       `cluster_error`: the share of labelled images in a cluster of another class;
       `cluster_error_majority`: the same where a cluster's class is that of most of its
         images, which reads their own labels and is never worse;
-      `clusters_used`: how many clusters have any of them.
       None where no image has a label.
     """
     y_logits, y = y_logits[y >= 0], y[y >= 0]
@@ -86,5 +85,4 @@ def cluster_error(
     return {
         "cluster_error": float(np.mean(classes[cluster] != y)),
         "cluster_error_majority": float(np.mean(counts.argmax(axis=1)[cluster] != y)),
-        "clusters_used": len(np.unique(cluster)),
     }

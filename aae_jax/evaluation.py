@@ -45,9 +45,12 @@ def evaluate(run: Run, options: EvaluationOptions, *, say: Say) -> None:
         write_arrays(options.out, x_hat=x_hat, say=say)
     elif options.sample is not None:
         n, seed = options.sample, options.seed
-        codes: dict[str, NDArray] = {"z": run.sample_codes(n, seed=seed)}
-        if run.reads_category:
-            codes["y"] = run.sample_categories(n, seed=seed)
+        y = None
+        if run.model.networks.wiring.has_categories:
+            y = run.sample_categories(n, seed=seed)
+        codes: dict[str, NDArray] = {"z": run.sample_codes(n, seed=seed, y=y)}
+        if y is not None:
+            codes["y"] = y
         x_hat = _decode(run, codes, limit, f"--sample {n}")
         write_arrays(options.out, **codes, x_hat=x_hat, say=say)
     elif options.parzen is not None:

@@ -45,9 +45,10 @@ def keep_labels(
     short = np.flatnonzero(sizes < shares)
     if short.size:
         raise UserError(
-            f"labels={count} asks for {shares[short[0]]} training images of class "
-            f"{classes[short[0]]} and there are {sizes[short[0]]}; give --labels "
-            f"{len(classes) * sizes.min()} or less, or all"
+            f"labels={count} asks for as many training images of each class, "
+            f"{shares[short[0]]} of class {classes[short[0]]}, and there are "
+            f"{sizes[short[0]]}; give --labels {len(classes) * sizes.min()} or less, "
+            "or all"
         )
     for label, share in zip(classes, shares, strict=True):
         rows = order[y[order] == label][:share]

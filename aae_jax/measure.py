@@ -34,9 +34,10 @@ def make_measure(
         rescaled first;
       `knn_accuracy`: where there are labels, see there;
       `error`: where classes are inferred, see `classification_error`;
-      `cluster_error` and what stands beside it: where clusters are, see there;
-        `cluster_classes` are `[clusters]` classes, by default those by which the n
-        images name them;
+      `clusters_used`: how many clusters have any of the images, where there are
+        clusters; `cluster_error` and what stands beside it, see there: by
+        `cluster_classes`, `[clusters]` classes, by default those by which the n images
+        name them;
       `part_share`: share of the labelled codes that lie on the part of the prior that
         their label chooses, where labels choose one;
       `discriminator_accuracy`: share of n codes and n prior samples that a logit above
@@ -60,6 +61,8 @@ def make_measure(
             "reconstruction_mse": float(np.asarray(seen.errors, np.float64).mean()),
             "latent": latent_match(z, reference, rescale=rescale),
         }
+        if seen.y_logits is not None and model.config.finds_clusters:
+            result["clusters_used"] = len(np.unique(seen.y_logits.argmax(axis=1)))
         if y is not None:
             result |= _class_metrics(model, seen, y, cluster_classes)
         if seen.sorted_rightly is not None:

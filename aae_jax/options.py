@@ -43,7 +43,7 @@ class EvaluationOptions:
     styles: bool = False
     """Picture: codes decoded as each class, or cluster: a code a row."""
     heads: bool = False
-    """Picture: what stands at the centre of each cluster, and images of it."""
+    """Picture: the centre of each class, or cluster, decoded, and images of it."""
     manifold: bool = False
     """Picture: codes along each part of the prior, decoded: a part a row."""
     latent: bool = False
@@ -114,7 +114,7 @@ def pictures_of(config: Config) -> tuple[str, ...]:
     missing = {
         "grid": wiring.decodes_y,
         "styles": not wiring.decodes_y,
-        "heads": not config.finds_clusters,
+        "heads": not wiring.infers_y,
         "manifold": not wiring.parts_prior or config.prior == "custom",
     }
     return tuple(name for name in PICTURE_NAMES if not missing.get(name))

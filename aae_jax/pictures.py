@@ -119,7 +119,7 @@ def _styles(subject: Subject) -> Figure:
     images = run.decode(
         np.repeat(z, n_categories, axis=0), np.tile(np.arange(n_categories), len(z))
     )
-    what = "cluster" if run.record.config.finds_clusters else "class"
+    what = _category_word(run)
     return figures.table_figure(
         images.reshape(len(z), n_categories, *images.shape[1:]),
         heading="Styles",
@@ -132,17 +132,30 @@ def _styles(subject: Subject) -> Figure:
 
 def _heads(subject: Subject) -> Figure:
     run = subject.run
-    sure = log_odds(run.category_logits(subject.x))[:, :SHOWN_CATEGORIES]
-    heads = run.decode_heads()[:SHOWN_CATEGORIES]
-    best = np.argsort(-sure, axis=0, kind="stable")[:SHOWN_MEMBERS]
-    members = subject.x[best].astype(np.float32) / 255
+    y_logits = run.category_logits(subject.x)
+    category, n_categories = y_logits.argmax(axis=1), y_logits.shape[1]
+    counts = np.bincount(category, minlength=n_categories)
+    shown = np.arange(n_categories)
+    if n_categories > SHOWN_CATEGORIES:  # there is room for those with most images
+        shown = np.argsort(-counts, kind="stable")[:SHOWN_CATEGORIES]
+    # The surest first; where a category has no more images the page is left white.
+    order = np.argsort(-log_odds(y_logits), axis=0, kind="stable")
+    table = np.ones((1 + SHOWN_MEMBERS, len(shown), *subject.x.shape[1:]), np.float32)
+    table[0] = run.decode_heads()[shown]
+    for column, each in enumerate(shown):
+        surest = order[:, each]
+        members = surest[category[surest] == each][:SHOWN_MEMBERS]
+        table[1 : 1 + len(members), column] = subject.x[members] / np.float32(255)
+    what, names = _category_word(run), _category_names(run)
     return figures.table_figure(
-        np.concatenate([heads[None], members]),
-        heading="Cluster heads",
-        caption=f"Above the centre of each cluster{_shown_of(run)}, decoded; below it "
-        "the images that most surely belong to the cluster, the surest first.",
+        table,
+        heading=f"{what.capitalize()} heads",
+        caption=f"Above the centre of each {what}{_shown_of(run)}, decoded; below it "
+        f"images that the encoder finds in the {what}, the surest first. Under its "
+        f"name how many there are of {len(subject.x):,}.",
         title=run.folder.name,
-        column_names=_category_names(run)[:SHOWN_CATEGORIES],
+        column_names=[names[each] for each in shown],
+        column_counts=counts[shown].tolist(),
     )
 
 
@@ -151,25 +164,35 @@ def _shown_of(run: Run) -> str:
     n_categories = run.model.networks.n_categories
     if n_categories <= SHOWN_CATEGORIES:
         return ""
-    return f" (the first {SHOWN_CATEGORIES} of {n_categories:,})"
+    return f" ({SHOWN_CATEGORIES} of {n_categories:,})"
 
 
 def _manifold(subject: Subject) -> Figure:
     run = subject.run
-    assert run.model.prior.curve is not None
-    n_parts = run.model.networks.n_categories
-    place = np.linspace(0, 1, SHOWN_PLACES, dtype=np.float32)
-    parts = np.repeat(np.arange(n_parts, dtype=np.float32), len(place))
-    places = np.tile(place, n_parts)
-    images = run.decode(run.model.prior.curve(jnp.asarray(parts), jnp.asarray(places)))
+    points = _points_of_parts(run)
+    images = run.decode(points.reshape(-1, points.shape[-1]))
     return figures.table_figure(
-        images.reshape(n_parts, len(place), *images.shape[1:]),
+        images.reshape(*points.shape[:2], *images.shape[1:]),
         heading="Along the parts of the prior",
         caption=f"Each row is the part of the prior ({run.model.prior.name}) that a "
         "class should lie on, from its one end to the other, decoded.",
         title=run.folder.name,
         row_names=_category_names(run),
     )
+
+
+def _points_of_parts(run: Run) -> NDArray[np.float32]:
+    """`[parts, places, z_dim]`, along the middle of each part of the prior."""
+    curve, n_parts = run.model.prior.curve, run.model.networks.n_categories
+    assert curve is not None
+    place = np.linspace(0, 1, SHOWN_PLACES, dtype=np.float32)
+    part = np.repeat(np.arange(n_parts, dtype=np.float32), len(place))
+    points = curve(jnp.asarray(part), jnp.asarray(np.tile(place, n_parts)))
+    return np.asarray(points).reshape(n_parts, len(place), -1)
+
+
+def _category_word(run: Run) -> str:
+    return "cluster" if run.record.config.finds_clusters else "class"
 
 
 def _category_names(run: Run) -> Sequence[str]:
@@ -181,13 +204,18 @@ def _category_names(run: Run) -> Sequence[str]:
 
 
 def _latent(subject: Subject) -> Figure:
+    run = subject.run
+    parts = None
+    if run.model.networks.wiring.parts_prior and run.model.prior.curve is not None:
+        parts = _points_of_parts(run)
     return figures.latent_figure(
         subject.z,
         subject.y,
-        prior=subject.run.code_prior,
+        prior=run.code_prior,
         z_prior=subject.z_prior,
-        title=subject.run.folder.name,
-        class_names=subject.run.record.dataset.get("class_names"),
+        title=run.folder.name,
+        class_names=run.record.dataset.get("class_names"),
+        parts=parts,
     )
 
 

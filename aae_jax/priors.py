@@ -80,13 +80,14 @@ class Prior:
 
 
 def around_heads(prior: Prior, heads: Float[NDArray[np.float32], "n z_dim"]) -> Prior:
-    """Samples of a prior, each shifted by one of the heads, drawn at random."""
+    """Samples of a prior, each shifted by one of the heads, which labels choose."""
 
-    def sample(key: PRNGKeyArray, n: int, labels: object = None) -> Array:
-        del labels
+    def sample(
+        key: PRNGKeyArray, n: int, labels: Int[Array, " n"] | None = None
+    ) -> Array:
         key, head_key = jax.random.split(key)
-        rows = jax.random.randint(head_key, (n,), 0, len(heads))
-        return prior.sample(key, n) + heads[rows]
+        rows = _chosen(head_key, n, labels, len(heads))
+        return prior.sample(key, n) + jnp.asarray(heads)[rows]
 
     return Prior(
         f"{prior.name} around each cluster head",
@@ -277,11 +278,17 @@ def _full(z_dim: int, value: float) -> NDArray[np.float32]:
     return np.full(z_dim, value, np.float32)
 
 
+def _chosen(
+    key: PRNGKeyArray, n: int, labels: Array | None, count: int
+) -> Int[Array, " n"]:
+    """The labels, with chance out of `count` in place of -1, or of no labels."""
+    drawn = jax.random.randint(key, (n,), 0, count)
+    return drawn if labels is None else jnp.where(labels < 0, drawn, labels)
+
+
 def _parts(key: PRNGKeyArray, n: int, labels: Array | None, parts: int) -> Array:
-    """`[n]` float parts: the labels, with chance in place of -1."""
-    drawn = jax.random.randint(key, (n,), 0, parts)
-    part = drawn if labels is None else jnp.where(labels < 0, drawn, labels)
-    return part.astype(jnp.float32)
+    """`[n]` float parts, see `_chosen`."""
+    return _chosen(key, n, labels, parts).astype(jnp.float32)
 
 
 def _rotate(points: Array, angle: Array) -> Array:

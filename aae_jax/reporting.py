@@ -153,6 +153,9 @@ def summary(folder: RunFolder, metrics: Mapping[str, Any]) -> str:
     ]
     images, steps = metrics["images"], metrics["steps"]
     head = f"trained for {steps:,} steps in {metrics['seconds']:.0f} s; on {images:,} "
+    head += "test images"
+    if (labelled := metrics.get("labelled")) is not None:
+        head += f", {labelled:,} of them labelled"
     pictures = [f"pictures  {folder.figures}/"] if folder.figures.exists() else []
     notes = []
     if images < _FEW_IMAGES:
@@ -164,4 +167,4 @@ def summary(folder: RunFolder, metrics: Mapping[str, Any]) -> str:
         f"metrics   {folder.metrics_file}",
         f"go on     python evaluate.py --run-dir {shlex.quote(str(folder.path))}",
     ]
-    return "\n".join([head + "test images:", *lines, *notes, *places])
+    return "\n".join([f"{head}:", *lines, *notes, *places])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
@@ -163,7 +164,7 @@ class Run:
         Args:
           z: `[n, z_dim]`.
           y: `[n]`, or one for all: the class, or cluster, of each image, where the
-            decoder reads it beside the code.
+            decoder reads it beside the code; -1 for none, where it reads labels.
 
         Raises:
           UserError: codes of another shape, or not finite; y is needed and missing, or
@@ -192,10 +193,9 @@ class Run:
           UserError: see `encode` and `decode`.
         """
         images = self._images(x)
-        wiring = self.model.networks.wiring
         labels = np.zeros(len(images), np.int32)
-        if wiring.decodes_y and not wiring.infers_y:
-            labels = self._categories(y, len(images), lowest=-1)
+        if self._reads_labels:
+            labels = self._categories(y, len(images))
         return self._inference.reconstruct(images, labels)
 
     def sample(
@@ -203,22 +203,37 @@ class Run:
     ) -> NDArray[np.float32]:
         """Images `[n, height, width, channels]` of n codes drawn from the prior.
 
-        Of classes, or clusters, that are drawn too, or of `y`: `[n]`, or one for all.
-        """
-        z = self.sample_codes(n, seed=seed)
-        if self.reads_category and y is None:
-            y = self.sample_categories(n, seed=seed)
-        return self.decode(z, y)
-
-    def sample_codes(self, n: int, *, seed: int = 0) -> NDArray[np.float32]:
-        """`[n, z_dim]` drawn from the prior, each plus a cluster head drawn at random.
+        Of classes, or clusters, that are drawn too, or of `y`: `[n]`, or one for all,
+        where the model knows any: the decoder reads it, or it chooses the cluster head
+        or the part of the prior (`label-prior`).
 
         Raises:
-          UserError: n is below 0.
+          UserError: n is below 0; y is no category, or the model has none.
+        """
+        if self.model.networks.wiring.has_categories and y is None:
+            y = self.sample_categories(n, seed=seed)
+        z = self.sample_codes(n, seed=seed, y=y)
+        return self.decode(z, y if self.reads_category else None)
+
+    def sample_codes(
+        self, n: int, *, seed: int = 0, y: ArrayLike | None = None
+    ) -> NDArray[np.float32]:
+        """`[n, z_dim]` drawn from the prior, cluster heads included.
+
+        `y` chooses the heads, or the parts of the prior, see `sample`; without it they
+        are drawn too.
+
+        Raises:
+          UserError: see `sample`.
         """
         if n < 0:
             raise UserError(f"n={n} is out of range; draw 0 or more codes")
-        return np.asarray(self.code_prior.sample(jax.random.key(seed), n), np.float32)
+        chosen = ()
+        if y is not None:
+            self._require("has_categories", "knows no classes")
+            chosen = (jnp.asarray(self._categories(y, n)),)
+        z = self.code_prior.sample(jax.random.key(seed), n, *chosen)
+        return np.asarray(z, np.float32)
 
     def sample_categories(self, n: int, *, seed: int = 0) -> NDArray[np.int32]:
         """`[n]` classes, or clusters, drawn at random, each as likely as any.
@@ -310,16 +325,19 @@ class Run:
     def _codes(self, z: ArrayLike) -> NDArray[np.float32]:
         return codes_for_run(z, self.record.config.z_dim)
 
-    def _categories(
-        self, y: ArrayLike | None, n: int, *, lowest: int = 0
-    ) -> NDArray[np.int32]:
+    def _categories(self, y: ArrayLike | None, n: int) -> NDArray[np.int32]:
         return categories_for_run(
             y,
             n,
             n_categories=self.model.networks.n_categories,
             model=self.record.config.model,
-            lowest=lowest,
+            lowest=-1 if self._reads_labels else 0,
         )
+
+    @property
+    def _reads_labels(self) -> bool:
+        """Whether the decoder reads labels, of which there may be none (-1)."""
+        return self.reads_category and not self.model.networks.wiring.infers_y
 
     @cached_property
     def _inference(self) -> Inference:

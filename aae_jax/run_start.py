@@ -72,14 +72,14 @@ def settle(
         raise UserError(
             f"the data set has {len(dataset.x_test)} test images; give 2 or more"
         )
+    if config.reads_labels:
+        config = _with_classes(config, dataset)
     steps = config.total_steps(n_train)
     config.steps_per_epoch(n_train)  # refuses a batch larger than the data
     if config.dataset == "auto":
         name = dataset.name
     else:
         name = resolve(config.dataset, data_dir=options.data_dir)
-    if config.reads_labels:
-        config = _with_classes(config, dataset)
     # Spelled out, so that a later change of a recipe cannot change this run.
     values: dict[str, Any] = dataclasses.asdict(config.hyperparameters)
     values |= {"steps": steps, "epochs": None, "prior_scale": config.scale}

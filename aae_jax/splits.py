@@ -25,6 +25,7 @@ def images_of_split(dataset: Dataset, split: str) -> Images:
 def metrics_of_split(run: Run, dataset: Dataset, split: str) -> dict[str, Any]:
     """Metrics with the split that they are of, for a file: `error` as `test_error`.
 
+    `labelled` tells how many images have a label, where not all do.
     Clusters, where there are any, have the classes that the held-out images give them;
     without labels there, there is no `cluster_error`.
     """
@@ -39,7 +40,10 @@ def metrics_of_split(run: Run, dataset: Dataset, split: str) -> dict[str, Any]:
         f"{split}_error" if name == "error" else name: value
         for name, value in metrics.items()
     }
-    return {"split": split, "images": len(x), **named}
+    counts = {"images": len(x)}
+    if y is not None and (y < 0).any():
+        counts["labelled"] = int((y >= 0).sum())
+    return {"split": split, **counts, **named}
 
 
 def _cluster_classes(run: Run, dataset: Dataset) -> NDArray[np.int32] | None:

@@ -284,7 +284,7 @@ def test_flags_about_classes_that_do_not_fit_are_refused(line, words):
         ({}, {"styles", "heads", "manifold"}),
         ({"model": "supervised"}, {"grid", "heads", "manifold"}),
         ({"model": "clustering"}, {"grid", "manifold"}),
-        ({"model": "dim-reduction"}, {"styles", "heads", "manifold"}),
+        ({"model": "dim-reduction"}, {"styles", "manifold"}),
         ({"model": "dim-reduction", "labels": 0}, {"styles", "manifold"}),
         ({"model": "label-prior", "prior": "mixture"}, {"styles", "heads"}),
     ],

@@ -222,6 +222,32 @@ def test_names_of_classes_are_texts_not_formulas(tmp_path):
     assert shown == ["$cat", "dog_$x^", "a name that is mu\u2026", "3"]
 
 
+def test_parts_of_the_prior_have_the_colour_of_their_class(tmp_path):
+    z = normal_codes(n=50)
+    parts = np.arange(4 * 5 * 2, dtype=np.float32).reshape(4, 5, 2) / 10
+    figure = draw_latent(z, parts=parts)
+    pixels_of(figure, tmp_path / "latent.png")
+    drawn = [line for line in figure.axes[0].lines if line.get_linewidth() == 3]
+    assert [line.get_color() for line in drawn] == list(CLASS_COLOURS[:4])
+    for line, points in zip(drawn, parts, strict=True):
+        np.testing.assert_array_equal(np.stack(line.get_data(), axis=1), points)
+    assert "Thick: where the codes of a class should lie" in texts_of(figure)
+
+
+def test_counts_stand_under_the_names_of_columns(tmp_path):
+    figure = figures.table_figure(
+        np.ones((2, 3, 4, 4, 1), np.float32),
+        heading="Heads",
+        caption="",
+        title=TITLE,
+        column_names=["a", "b", "c"],
+        column_counts=[1200, 0, 7],
+    )
+    pixels_of(figure, tmp_path / "heads.png")
+    names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert names == ["a\n1,200", "b\n0", "c\n7"]
+
+
 def test_a_legend_says_when_it_cannot_name_all_classes(tmp_path):
     figure = draw_latent(normal_codes(), np.arange(400) % 40)
     pixels_of(figure, tmp_path / "latent.png")

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from checkpoint_states import leaf_bytes
 
-from aae_jax import host_loop
+from aae_jax import figures, host_loop
 from aae_jax.checkpoint import checkpoint_steps
 from aae_jax.config import Config
 from aae_jax.data import Dataset
 from aae_jax.errors import UserError
 from aae_jax.fitting import fit
 from aae_jax.options import RunOptions, pictures_of
+from aae_jax.pictures import draw_pictures
 from aae_jax.run import Run
 from aae_jax.splits import images_of_split, metrics_of_split
 
@@ -170,9 +171,9 @@ def test_a_class_is_read_beside_the_code(trained):
     assert counts.shape == (4,)
     assert counts.min() > 900
     for y, words in (
-        (None, "reads a class beside the code; give y, 4 whole numbers from 0 to 3"),
+        (None, "reads a class beside the code; give y, 4 whole numbers from -1 to 3"),
         ([0, 1, 2, 4], "from 0 to 4"),
-        (-1, "from -1 to -1"),
+        (-2, "from -2 to -2"),
         ([0, 1], r"shape \(2,\)"),
         ([0.0, 1.0, 2.0, 3.0], "float64"),
     ):
@@ -182,6 +183,30 @@ def test_a_class_is_read_beside_the_code(trained):
         run.reconstruct(np.zeros((2, 8, 8, 1), np.uint8))
     with pytest.raises(UserError, match="reads the code alone; leave y out"):
         trained("label-prior").decode(np.zeros((1, 2)), 0)
+
+
+def test_a_decoder_of_labels_takes_images_without_one(trained, tiny_dataset):
+    run, x = trained("supervised"), tiny_dataset.x_test
+    z = run.encode(x)
+    assert abs(run.decode(z, -1) - run.decode(z, 0)).max() > 1e-3
+    with pytest.raises(UserError, match="from 0 to 5"):
+        trained("clustering").decode(np.zeros((1, 2)), -1)
+
+
+def test_a_class_chooses_the_part_of_the_prior_or_the_head(trained):
+    by_part, by_head = trained("label-prior"), trained("dim-reduction")
+    y = np.arange(200) % 4
+    z = jax.numpy.asarray(by_part.sample_codes(200, seed=2, y=y))
+    assert np.mean(np.asarray(by_part.model.prior.part_of(z)) == y) > 0.85
+    codes = by_head.sample_codes(200, seed=2, y=3)
+    head = np.asarray(by_head.model.networks.heads(by_head.params))[3]
+    deviation = by_head.model.prior.std / np.sqrt(200)
+    np.testing.assert_array_less(abs(codes.mean(axis=0) - head), 5 * deviation)
+    for run in (by_part, by_head):
+        images = run.decode(run.sample_codes(8, seed=1, y=2))
+        np.testing.assert_array_equal(run.sample(8, seed=1, y=2), images)
+        with pytest.raises(UserError, match="from 0 to 3"):
+            run.sample(3, y=4)
 
 
 def test_codes_of_samples_lie_around_the_cluster_heads(trained):
@@ -229,7 +254,10 @@ def test_the_scripts_draw_and_write_what_the_model_has(
     evaluate("--decode", "samples.npz", "--out", "decoded.npz")
     with np.load("samples.npz") as samples, np.load("decoded.npz") as decoded:
         np.testing.assert_array_equal(samples["x_hat"], decoded["x_hat"])
-        assert ("y" in samples) == run.reads_category
+        y = run.sample_categories(9, seed=5)
+        np.testing.assert_array_equal(samples["y"], y)
+        z = run.sample_codes(9, seed=5, y=y)
+        np.testing.assert_array_equal(samples["z"], z)
     infers = run.model.networks.wiring.infers_y
     with np.load("codes.npz") as codes, np.load(data_file) as data:
         assert set(codes) == {"z", "y", *(["y_pred"] if infers else [])}
@@ -241,6 +269,31 @@ def test_the_scripts_draw_and_write_what_the_model_has(
     evaluate("--decode", "codes.npz", "--out", "back.npz")
     with np.load("back.npz") as back:
         np.testing.assert_array_equal(back["x_hat"], x_hat)
+
+
+def test_only_images_of_a_cluster_stand_below_its_head(
+    trained, tiny_dataset, tmp_path, monkeypatch
+):
+    """The rest of the column is white, as for a cluster that has none at all."""
+    run, x = trained("clustering"), tiny_dataset.x_test
+    shown, draw = {}, figures.table_figure
+
+    def table_figure(images, **about):
+        shown.update(about, images=images)
+        return draw(images, **about)
+
+    monkeypatch.setattr(figures, "table_figure", table_figure)
+    draw_pictures(run, lambda: (x, None), out=tmp_path, names=["heads"])
+    category = run.classify(x)
+    counts = [int((category == each).sum()) for each in range(6)]
+    assert shown["column_counts"] == counts
+    np.testing.assert_array_equal(shown["images"][0], run.decode_heads())
+    for each in range(6):
+        members = shown["images"][1:, each]
+        has = members.min(axis=(1, 2, 3)) < 1
+        assert has.sum() == min(counts[each], len(members))
+        pixels = np.rint(members * 255).astype(np.uint8)
+        assert all(run.classify(pixels[has]) == each)
 
 
 def test_parzen_prints_what_it_took_and_found(call_script, trained, data_file):
@@ -273,8 +326,9 @@ def test_test_images_may_lack_labels(tiny_config, tiny_dataset, tmp_path):
         np.square(x_hat - tiny_dataset.x_test.astype(np.float32) / 255).mean()
     )
     assert run.metrics()["reconstruction_mse"] == pytest.approx(error, rel=1e-4)
-    with pytest.raises(UserError, match="got y from -1 to 3"):
-        run.decode(run.encode(tiny_dataset.x_test), y_test)
+    assert (run.metrics()["images"], run.metrics()["labelled"]) == (100, 34)
+    decoded = run.decode(run.encode(tiny_dataset.x_test), y_test)
+    np.testing.assert_allclose(decoded, x_hat, atol=1e-6)
 
 
 def test_classes_without_a_label_are_told(tiny_config, tiny_dataset, tmp_path):

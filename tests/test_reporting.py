@@ -93,6 +93,8 @@ def test_the_summary_says_what_numbers_mean_and_where_files_are(tmp_path):
     }
     text = summary(RunFolder(tmp_path), metrics)
     assert text.startswith("trained for 27,000 steps in 61 s; on 2,000 test images:\n")
+    some = summary(RunFolder(tmp_path), metrics | {"labelled": 400})
+    assert "on 2,000 test images, 400 of them labelled:\n" in some
     assert "0.0345   squared error a pixel" in text
     assert "more images see more, codes first scaled to the prior" in text
     assert "pictures" not in text  # none were drawn

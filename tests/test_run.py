@@ -87,6 +87,8 @@ def test_codes_that_do_not_fit_are_refused(run):
             run.decode(np.full((3, 2), number))
     with pytest.raises(UserError, match="0 or more"):
         run.sample(-1)
+    with pytest.raises(UserError, match="knows no classes; those that do are superv"):
+        run.sample(3, y=1)
 
 
 def test_metrics_of_given_images(run, tiny_dataset):

@@ -18,15 +18,16 @@ def as_labels(y: np.ndarray | None, count: int, where: str) -> np.ndarray | None
     """
     if y is None:
         return None
+    if y.shape != (count,):
+        one_hot = "; of one-hot rows take y.argmax(axis=1)" if y.ndim == 2 else ""
+        raise UserError(
+            f"{where} has the shape {list(y.shape)} and there are {count} images; give "
+            f"one label for each, of the shape [{count}]{one_hot}"
+        )
     if y.dtype.kind not in "iu":
         raise UserError(
             f"{where} has the type {y.dtype}; labels are integers from 0, or -1 for "
             "unlabelled, such as numpy.unique(y, return_inverse=True)[1]"
-        )
-    if y.shape != (count,):
-        raise UserError(
-            f"{where} has the shape {list(y.shape)} and there are {count} images; give "
-            f"one label for each, of the shape [{count}]"
         )
     wrong = np.flatnonzero((y < -1) | (y > MAX_LABEL))
     if wrong.size:

@@ -93,7 +93,8 @@ def stack_images(
                 raise UserError(
                     f"{first} has {_size(images[0])} pixels and {name} has "
                     f"{_size(image)}; images must be of one size, or train with "
-                    "--image-size 64 64 to scale them"
+                    f"--image-size {' '.join(map(str, images.shape[1:3]))} to scale "
+                    "them"
                 )
             if image.shape[2] > images.shape[3]:
                 check_memory(3 * images.nbytes, where, limit=memory_limit)

@@ -45,6 +45,11 @@ class CodeClass:
     rows: Int[np.ndarray, " k"]
 
 
+def class_colour(label: int) -> str:
+    """Of a class from 0; after ten they repeat."""
+    return CLASS_COLOURS[label % len(CLASS_COLOURS)]
+
+
 def classes_of(
     y: Int[np.ndarray, " n"] | None,
     n: int,
@@ -64,6 +69,6 @@ def classes_of(
             classes.append(CodeClass("unlabelled", UNLABELLED, rows))
             continue
         name = names[label] if label < len(names) else str(label)
-        colour = CLASS_COLOURS[label % len(CLASS_COLOURS)]
+        colour = class_colour(label)
         classes.append(CodeClass(shortened(name, _LETTERS), colour, rows))
     return classes

@@ -94,9 +94,9 @@ _PANELS = (
     _Panel("Codes on their part", "share", {"held out": ("validation", "part_share")}),
 )
 _GOOD_NEWS = (
-    " Dashed: where the discriminator cannot tell codes from prior samples. A "
-    "discriminator loss that rises towards it is the good news: the codes come to look "
-    "like the prior."
+    " Dashed: where discriminators have nothing left to tell apart. A discriminator "
+    "loss that rises towards it is the good news: the codes come to look like the "
+    "prior."
 )
 
 

@@ -114,6 +114,7 @@ def table_figure(
     title: str,
     row_names: Sequence[str] = (),
     column_names: Sequence[str] = (),
+    column_counts: Sequence[int] = (),
 ) -> Figure:
     """Images in rows and columns that mean something.
 
@@ -123,12 +124,16 @@ def table_figure(
       caption: what a row and a column are.
       title: the run's name.
       row_names, column_names: beside each row and above each column, where given.
+      column_counts: numbers under the names of the columns, where given.
     """
     figure, axes = _mosaic_page(heading, title, caption, images)
     _show(axes, images)
     height, width = images.shape[2:4]
     axes.xaxis.tick_top()
     names = [shortened(name, _NAME_LETTERS) for name in column_names]
+    if column_counts:
+        pairs = zip(names, column_counts, strict=True)
+        names = [f"{name}\n{count:,}" for name, count in pairs]
     axes.set_xticks(width * (np.arange(len(names)) + 0.5) - 0.5, names)
     names = [shortened(name, _NAME_LETTERS) for name in row_names]
     axes.set_yticks(height * (np.arange(len(names)) + 0.5) - 0.5, names)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from aae_jax.figures.classes import UNLABELLED, CodeClass, classes_of
+from aae_jax.figures.classes import UNLABELLED, CodeClass, class_colour, classes_of
 from aae_jax.figures.page import INK, outside_note, page, style
 from aae_jax.latent_plane import (
     Density,
@@ -36,6 +36,7 @@ def latent_figure(
     z_prior: Float[np.ndarray, "m z_dim"],
     title: str,
     class_names: Sequence[str] | None = None,
+    parts: Float[np.ndarray, "parts places 2"] | None = None,
 ) -> Figure:
     """Codes, coloured by class, over the contours of the prior.
 
@@ -49,6 +50,8 @@ def latent_figure(
       z_prior: `[m, z_dim]`, samples of it; 100,000 give smooth contours.
       title: the run's name.
       class_names: by class; numbers by default.
+      parts: `[parts, places, 2]`, where labels choose parts of the prior: points along
+        the middle of each, drawn in the colour of its class.
     """
     plane = latent_plane(z)
     points, spread = plane.project(z), plane.project(z_prior)
@@ -64,6 +67,8 @@ def latent_figure(
     ]
     if len(classes) > _NAMED:
         notes.append(f"{_NAMED} of {len(classes):,} classes are named.")
+    if parts is not None:
+        notes.append("Thick: where the codes of a class should lie.")
     caption = " ".join(filter(None, notes))
     if len(plane.axes) == 1:
         figure = page("Codes and the prior", title, caption=caption, height=4.0)
@@ -75,6 +80,8 @@ def latent_figure(
         axes = figure.add_subplot(aspect="equal")
         density = prior_density(prior, plane, z_prior)
         _draw_scatter(axes, points, classes)
+        if parts is not None:
+            _draw_parts(axes, parts)
         _draw_class_names(axes, points, classes[:_NAMED], low, high)
         entries = _draw_contours(axes, density)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
@@ -104,6 +111,19 @@ def _draw_scatter(axes: Axes, points: np.ndarray, classes: list[CodeClass]) -> N
     axes.scatter(
         *points[order].T, s=size, c=colours[order], alpha=0.75, linewidths=0, zorder=2
     )
+
+
+def _draw_parts(axes: Axes, parts: np.ndarray) -> None:
+    """The middle of each part of the prior, in the colour of its class."""
+    for label, points in enumerate(parts):
+        axes.plot(
+            *points.T,
+            color=class_colour(label),
+            linewidth=3,
+            solid_capstyle="butt",
+            zorder=4,
+            path_effects=[withStroke(linewidth=5, foreground="white")],
+        )
 
 
 def _draw_class_names(
