@@ -5,11 +5,12 @@ import sys
 
 def main() -> None:
     """Check the flags, open the run, do what was asked."""
-    from aae_jax.compile_cache import keep_compiled_programs
     from aae_jax.evaluation_request import evaluation_request
 
     options = evaluation_request(sys.argv[1:])
     if not options.no_compile_cache:
+        from aae_jax.compile_cache import keep_compiled_programs
+
         keep_compiled_programs()
 
     from aae_jax.evaluation import evaluate  # imports jax, which takes seconds

@@ -151,20 +151,30 @@ def summary(folder: RunFolder, metrics: Mapping[str, Any]) -> str:
         for name, value, meaning in rows
         if value is not None
     ]
-    images, steps = metrics["images"], metrics["steps"]
-    head = f"trained for {steps:,} steps in {metrics['seconds']:.0f} s; on {images:,} "
-    head += "test images"
-    if (labelled := metrics.get("labelled")) is not None:
-        head += f", {labelled:,} of them labelled"
     pictures = [f"pictures  {folder.figures}/"] if folder.figures.exists() else []
-    notes = []
-    if images < _FEW_IMAGES:
-        notes.append("  few images: the ratio and the gap say little of the match")
-    elif latent["ratio"] > _FAR and not rescaled:
-        notes.append("  far from the prior: train longer, or see docs/tuning.md")
     places = [
         *pictures,
         f"metrics   {folder.metrics_file}",
         f"go on     python evaluate.py --run-dir {shlex.quote(str(folder.path))}",
     ]
-    return "\n".join([f"{head}:", *lines, *notes, *places])
+    return "\n".join([_head(metrics), *lines, *_notes(metrics), *places])
+
+
+def _head(metrics: Mapping[str, Any]) -> str:
+    """How long it took, and on what it is measured."""
+    steps, seconds = metrics["steps"], metrics["seconds"]
+    head = f"trained for {steps:,} steps in {seconds:.0f} s; "
+    head += f"on {metrics['images']:,} test images"
+    if (labelled := metrics.get("labelled")) is not None:
+        head += f", {labelled:,} of them labelled"
+    return f"{head}:"
+
+
+def _notes(metrics: Mapping[str, Any]) -> list[str]:
+    """What should be known before the numbers are believed."""
+    latent = metrics["latent"]
+    if metrics["images"] < _FEW_IMAGES:
+        return ["  few images: the ratio and the gap say little of the match"]
+    if latent["ratio"] > _FAR and "rescaled" not in latent:
+        return ["  far from the prior: train longer, or see docs/tuning.md"]
+    return []
