@@ -40,14 +40,17 @@ class MLP(nn.Module):
     ) -> Float[Array, "batch outputs"]:
         # No memory of its own: `Networks.statistics` is what is averaged.
         norm = partial(nn.BatchNorm, use_running_average=not of_batch, momentum=0.0)
+        dense = partial(nn.Dense, kernel_init=_initializer(self.initializer))
         for width in self.hidden:
-            x = nn.Dense(width, kernel_init=_initializer(self.initializer))(x)
+            # Normalization takes a bias away, and Adam makes steps of what is rounded.
+            x = dense(width, use_bias=not self.batch_norm)(x)
             if self.batch_norm:
                 x = norm()(x)
             x = nn.relu(x)
-        x = nn.Dense(self.features, kernel_init=_initializer(self.initializer))(x)
+        codes = dense(self.features - self.normalized)(x)
         if not self.normalized:
-            return x
+            return codes
         # At a deviation of 2 the largest of ten logits stands out, and may be learned.
-        head = norm(scale_init=nn.initializers.constant(2.0))(x[:, : self.normalized])
-        return jnp.concatenate([head, x[:, self.normalized :]], axis=1)
+        scale = nn.initializers.constant(2.0)
+        logits = norm(scale_init=scale)(dense(self.normalized, use_bias=False)(x))
+        return jnp.concatenate([logits, codes], axis=1)

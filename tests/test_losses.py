@@ -210,6 +210,23 @@ def test_a_sure_image_is_moved_no_farther_than_others(margin):
     assert length.max() <= 2.001
 
 
+@pytest.mark.parametrize("margin", [0, 10, 20, 40, 60])
+def test_even_a_sure_image_is_moved_towards_the_category_that_is_next(margin):
+    weights = jax.random.normal(jax.random.key(0), (50, 3))
+    bias = jnp.array([[margin, 0.0, -30.0]])
+    asked = []
+
+    def infer(x):
+        asked.append(x)
+        return (x @ weights) / 50 + bias
+
+    x = jax.random.uniform(jax.random.key(1), (8, 50))
+    losses.consistency_loss(infer, x, jax.random.key(2), radius=1.0)
+    way = np.asarray(weights[:, 1] - weights[:, 0])
+    cosines = np.asarray(asked[-1] - x) @ way / np.linalg.norm(way)
+    np.testing.assert_allclose(abs(cosines), 1, atol=1e-3)
+
+
 def test_consistency_costs_nothing_where_nothing_changes():
     x, key = jnp.ones((4, 2, 2, 1)), jax.random.key(0)
 
