@@ -22,6 +22,7 @@ from aae_jax.errors import RunError, UserError
 from aae_jax.flags import given_fields, parse
 from aae_jax.options import (
     RunOptions,
+    check_devices,
     limit_in_bytes,
 )
 from aae_jax.recipes import MODELS, unread
@@ -139,7 +140,7 @@ def training_request(argv: Sequence[str]) -> TrainingRequest:
         _refuse_unread(config, given_fields(argv))
         if folder is not None:
             folder.refuse_content()
-        check_dataset_name(config.dataset, data_dir=options.data_dir)
+        _check_means(config, options)
         return TrainingRequest(config, options, keep_compiled)
     stored = folder.read_record()
     refuse_made_in_python(folder, stored, "fit(config, options=..., ")
@@ -148,8 +149,14 @@ def training_request(argv: Sequence[str]) -> TrainingRequest:
     ended = ends_at(folder.checkpoints, stored.config.total_steps())
     if ended and folder.metrics_file.exists():
         return TrainingRequest(config, options, keep_compiled, finished=folder)
-    check_dataset_name(config.dataset, data_dir=options.data_dir)
+    _check_means(config, options)
     return TrainingRequest(config, options, keep_compiled)
+
+
+def _check_means(config: Config, options: RunOptions) -> None:
+    """Refuse data that do not exist, and devices that cannot share a batch."""
+    check_dataset_name(config.dataset, data_dir=options.data_dir)
+    check_devices(options.devices, batch_size=config.hyperparameters.batch_size)
 
 
 def _refuse_unread(config: Config, given: set[str]) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from aae_jax.config import Config
 from aae_jax.data import Dataset
+from aae_jax.devices import make_mesh, on_each, one_copy
 from aae_jax.first_state import first_state, make_start
 from aae_jax.holdout import hold_out, watched
 from aae_jax.host_loop import Plan, run_loop
@@ -71,10 +72,11 @@ def fit(
       Interrupted: SIGINT, SIGTERM or SIGHUP came; everything is saved.
     """
     options = options or RunOptions()
+    mesh = make_mesh(options.devices, batch_size=config.hyperparameters.batch_size)
     dataset = load_data(config, options, given=dataset, say=say)
     config = settle(config, dataset, options, prior=prior)
     y_train = kept_labels(config, dataset, say=None if options.quiet else say)
-    record = make_record(config, dataset, phases=phases, init_from=options.init_from)
+    record = make_record(config, dataset, options, phases=phases)
     step = make_step(config, prior=prior, phases=phases)
     # Read before anything is written: it may be refused.
     start = make_start(
@@ -95,7 +97,8 @@ def fit(
             carry, seconds = first_state(plan, record, start, say=say)
             model = make_model(config, image_shape=dataset.image_shape, prior=prior)
             data, measure = _split(dataset, model, y_train)
-            loop = make_loop(config, step)
+            carry, data = on_each((carry, data), mesh)
+            loop = make_loop(config, step, mesh=mesh)
             carry = _compile(loop, carry, data, say=None if options.quiet else say)
             carry, seconds = run_loop(
                 plan,
@@ -109,7 +112,8 @@ def fit(
             )
         if stop.number is not None:
             raise _stopped(plan, int(carry.state.step), stop.number)
-        run = Run(folder, record, model, carry.state.weights, plan.total_steps)
+        weights = one_copy(carry.state.weights)
+        run = Run(folder, record, model, weights, plan.total_steps)
         if not folder.metrics_file.exists():
             _finish(run, plan, dataset, seconds, options=options, say=say)
     return run

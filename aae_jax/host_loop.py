@@ -16,6 +16,7 @@ import numpy as np
 
 from aae_jax.board import Board
 from aae_jax.checkpoint import checkpoint_steps, save_checkpoint
+from aae_jax.devices import one_copy
 from aae_jax.errors import RunError
 from aae_jax.loop import NEVER, Loop, LoopState, TrainingData
 from aae_jax.measure import Measure
@@ -115,14 +116,15 @@ def run_loop(
             speed = clock.epoch_steps * plan.batch_size / clock.epoch
             if step == _epoch_end(plan, before):
                 line = log_line(plan, sums, step=step, clock=clock)
+                weights = one_copy(carry.state.weights)
                 try:
-                    line["validation"], z = measure(carry.state.weights)
+                    line["validation"], z = measure(weights)
                 except FloatingPointError:
                     what = "the codes or errors of held-out images"
                     _refuse(plan, what, steps=(before, step))
                 plan.folder.append_log(line)
                 reporter.epoch(line)
-                board.epoch(line, carry.state.weights, z)
+                board.epoch(line, weights, z)
                 clock.new_epoch()
                 carry = clear_sums(carry)
             try:

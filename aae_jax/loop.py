@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 
 from aae_jax.config import Config
+from aae_jax.devices import split
 from aae_jax.phases import Batch, Phase
 from aae_jax.priors import Prior
 from aae_jax.training import (
@@ -105,12 +107,15 @@ def init_loop(
     )
 
 
-def make_loop(config: Config, step: Update) -> Loop:
+def make_loop(config: Config, step: Update, *, mesh: Mesh | None = None) -> Loop:
     """Many steps in one compiled call: `loop(carry, data, until)`.
 
     Batches are gathered and scaled on the device. The loop runs until the state's step
     is `until`, which must not lie beyond the end of the epoch. Where calls begin and
     end never changes a number. `carry` is donated: use the returned one.
+
+    With a mesh each of its devices takes a part of every batch; `carry` and `data` must
+    be on each of them.
     """
 
     batch_size = config.hyperparameters.batch_size
@@ -134,7 +139,7 @@ def make_loop(config: Config, step: Update) -> Loop:
             key = jax.random.fold_in(carry.state.key, SHIFT_STREAM)
             key = jax.random.fold_in(key, index)
             batch = shifted(take(data, *rows), key, config.hyperparameters.shift)
-            state, info = step(carry.state, batch)
+            state, info = step(carry.state, split(batch, mesh))
             sums = jax.tree.map(jnp.add, carry.sums, info)
             first_bad = {
                 name: jnp.where(jnp.isfinite(norm), NEVER, index)

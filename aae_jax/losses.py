@@ -226,7 +226,7 @@ def consistency_loss(
         (curved,) = pull(q * (change - (q * change).sum(axis=-1, keepdims=True)))
         return curved
 
-    worst = _unit(curvature(_unit(jax.random.normal(key, x.shape))))
+    worst = _unit(curvature(_unit(jax.random.normal(key, x.shape, x.dtype))))
     logits, worst = jax.lax.stop_gradient((logits, worst))
     return optax.losses.kl_divergence_with_log_targets(
         jax.nn.log_softmax(infer(x + radius * worst)), jax.nn.log_softmax(logits)

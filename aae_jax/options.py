@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from aae_jax.checks import check_number
 from aae_jax.config import Config
 from aae_jax.errors import UserError
 
@@ -22,6 +23,8 @@ class RunOptions:
     """Where prepared data sets lie; the user's cache folder by default."""
     memory_limit: float | None = None
     """GiB that the data may take unpacked; by default a quarter of the memory."""
+    devices: int = 1
+    """How many of the machine's devices share each batch."""
     no_figures: bool = False
     """No pictures at the end; evaluate.py draws them later."""
     quiet: bool = False
@@ -140,3 +143,19 @@ def limit_in_bytes(gibibytes: float | None) -> int | None:
             "that the data may take, such as 4"
         )
     return int(gibibytes * 2**30)
+
+
+def check_devices(devices: int, *, batch_size: int) -> None:
+    """Refuse a number of devices that cannot share a batch equally.
+
+    Raises:
+      UserError: with the nearest batches that they can share.
+    """
+    check_number("devices", devices, 1, 65_536, whole=True)
+    if rest := batch_size % devices:
+        below, above = batch_size - rest, batch_size - rest + devices
+        nearest = f"{below} or {above}" if below >= 2 else str(above)
+        raise UserError(
+            f"devices={devices} cannot share batches of {batch_size} images equally; "
+            f"use --batch-size {nearest}, or another --devices"
+        )

@@ -171,11 +171,12 @@ def _check_prior(prior: Prior, z_dim: int) -> None:
 def make_record(
     config: Config,
     dataset: Dataset,
+    options: RunOptions,
     *,
     phases: tuple[Phase, ...] | None,
-    init_from: Path | None,
 ) -> RunRecord:
     """What config.json is to say."""
+    init_from = options.init_from
     return RunRecord(
         config=config,
         image_shape=dataset.image_shape,
@@ -185,7 +186,7 @@ def make_record(
             "fingerprint": dataset.fingerprint(),
             "class_names": dataset.class_names,
         },
-        environment=this_environment(),
+        environment=this_environment() | {"devices": options.devices},
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         phases=None if phases is None else tuple(phase.name for phase in phases),
         init_from=None if init_from is None else str(init_from.resolve()),

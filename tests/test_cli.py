@@ -189,7 +189,7 @@ LINES = (
     "--instance-noise 0.08 --instance-noise-final 0.9 --gradient-penalty 0.8 "
     "--input-noise 0.9 --shift 2 --encoder gaussian --batch-norm True "
     "--standardize-codes False --run-dir new --data-dir data --memory-limit 0.5 "
-    "--no-figures --quiet",
+    "--devices 4 --no-figures --quiet",
     "--model dim-reduction --labels 50 --n-classes 4 --head-distance 3 "
     "--generator-rate 0.1 --generator-beta1 0.2 --generator-epsilon 0.3 "
     "--generator-final 0.4 --consistency-weight 2 --consistency-radius 1.5 "

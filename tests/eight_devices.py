@@ -1,0 +1,78 @@
+"""The same steps on one device and on eight, which the CPU pretends to be.
+
+    python eight_devices.py float32|float64 STEPS MODEL...
+
+prints for each model the largest difference of parameters, and how many all-reduces the
+compiled loop has. A program of its own: jax counts its devices once.
+"""
+
+import json
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aae_jax.config import Config
+from aae_jax.devices import make_mesh, on_each, one_copy
+from aae_jax.loop import TrainingData, init_loop, make_loop
+from aae_jax.training import make_step
+
+SHAPE, BATCH, STEPS_PER_EPOCH = (6, 6, 1), 40, 10
+DATA_OF = {
+    "label-prior": {"prior": "mixture"},
+    "semi-supervised": {"labels": 60},
+    "clustering": {"clusters": 5},
+}
+
+
+def main() -> None:
+    dtype, steps, *models = sys.argv[1:]
+    jax.config.update("jax_num_cpu_devices", 8)
+    jax.config.update("jax_enable_x64", dtype == "float64")
+    jax.config.update("jax_disable_most_optimizations", True)
+    print(json.dumps({model: compare(model, dtype, int(steps)) for model in models}))
+
+
+def compare(model: str, dtype: str, steps: int) -> dict[str, float]:
+    config = Config(
+        model=model,
+        **DATA_OF.get(model, {}),
+        n_classes=None if model in ("aae", "aae-joint") else 4,
+        hidden=(24, 24),
+        batch_size=BATCH,
+        steps=1000,
+    )
+    rng = np.random.default_rng(0)
+    n = BATCH * STEPS_PER_EPOCH
+    data = TrainingData(
+        x=jnp.asarray(rng.integers(0, 256, (n, *SHAPE), dtype=np.uint8)),
+        y=jnp.asarray(rng.integers(0, 4, n, dtype=np.int32)),
+        labelled=jnp.arange(60, dtype=jnp.int32) if config.reads_labels else None,
+    )
+    step = make_step(config)
+    parameters, all_reduces = [], 0
+    for devices in (1, 8):
+        mesh = make_mesh(devices, batch_size=BATCH)
+        carry = init_loop(config, jax.random.key(0), step=step, image_shape=SHAPE)
+        carry = jax.tree.map(
+            lambda leaf: leaf.astype(dtype) if leaf.dtype == jnp.float32 else leaf,
+            carry,
+        )
+        carry, shared = on_each((carry, data), mesh)
+        loop = make_loop(config, step, mesh=mesh)
+        program = loop.lower(carry, shared, np.int32(steps)).compile()
+        all_reduces = program.as_text().count(" all-reduce(")
+        for until in range(STEPS_PER_EPOCH, steps + 1, STEPS_PER_EPOCH):
+            carry = program(carry, shared, np.int32(until))
+        parameters.append(one_copy(carry.state.params))
+    differences = jax.tree.map(lambda a, b: abs(a - b).max(), *parameters)
+    assert all(leaf.dtype == dtype for leaf in jax.tree.leaves(differences))
+    return {
+        "difference": float(max(jax.tree.leaves(differences))),
+        "all_reduces": all_reduces,
+    }
+
+
+if __name__ == "__main__":
+    main()
