@@ -6,21 +6,22 @@ import sys
 def main() -> None:
     """Check the flags, train, say what came out and where it is."""
     from aae_jax.cli import training_request
+    from aae_jax.compile_cache import keep_compiled_programs
 
     request = training_request(sys.argv[1:])
     if request.finished is not None:
-        print(f"{request.finished.path} is finished; nothing is left to do")
+        print(f"{request.finished} is finished; nothing is left to do")
         return
     if request.keep_compiled:
-        from aae_jax.compile_cache import keep_compiled_programs
-
         keep_compiled_programs()
-
-    from aae_jax.fitting import fit  # imports jax, which takes seconds
+    from aae_jax.fitting import fit, fit_seeds  # imports jax, which takes seconds
     from aae_jax.reporting import summary
 
-    run = fit(request.config, options=request.options)
-    print(summary(run.folder, run.metrics()))
+    if request.n_seeds is None:
+        runs = [fit(request.config, options=request.options)]
+    else:
+        runs = fit_seeds(request.config, request.n_seeds, options=request.options)
+    print(summary({run.folder: run.metrics() for run in runs}))
 
 
 if __name__ == "__main__":

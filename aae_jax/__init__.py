@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from aae_jax.config import Config
     from aae_jax.data import Dataset, load_dataset
     from aae_jax.errors import RunError, UserError
-    from aae_jax.fitting import fit
+    from aae_jax.fitting import fit, fit_seeds
     from aae_jax.options import RunOptions
     from aae_jax.phases import Batch, Phase
     from aae_jax.priors import Prior, make_prior
@@ -34,6 +34,7 @@ _MODULES = {
     "UserError": "errors",
     "VARIANTS": "variants",
     "fit": "fitting",
+    "fit_seeds": "fitting",
     "init": "training",
     "load_dataset": "data",
     "make_prior": "priors",
@@ -56,6 +57,7 @@ __all__ = [
     "TrainState",
     "UserError",
     "fit",
+    "fit_seeds",
     "init",
     "load_dataset",
     "make_prior",

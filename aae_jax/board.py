@@ -15,6 +15,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import RecordWriter
 
 from aae_jax.messages import Say, say_on_stderr
+from aae_jax.metrics import numbers_in
 from aae_jax.networks import Params
 from aae_jax.phases import Model
 from aae_jax.run_folder import RunFolder
@@ -72,7 +73,7 @@ class Board:
         z_prior = np.asarray(self._z_prior)
         shown = self._z_prior[:_SHOWN_IMAGES]
         images = np.asarray(self._decode(params, shown, self._y))
-        summaries = [summary.scalar(name, value) for name, value in _numbers(line)]
+        summaries = [summary.scalar(name, value) for name, value in numbers_in(line)]
         for index in range(min(z.shape[1], _SHOWN_DIMENSIONS)):
             for name, codes in (("codes", z), ("prior", z_prior)):
                 shown = codes[:, index]
@@ -98,16 +99,3 @@ class Board:
                     self._events.close()
             self._events = None
             self._say(f"no more curves for TensorBoard: {error.strerror or error}")
-
-
-def _numbers(line: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
-    """`[("losses/generator", 0.69), ...]` from nested objects; lists by index."""
-    found = []
-    for name, value in line.items():
-        if isinstance(value, list):
-            value = {str(index): each for index, each in enumerate(value)}
-        if isinstance(value, Mapping):
-            found += _numbers(value, f"{prefix}{name}/")
-        elif not isinstance(value, bool) and prefix + name not in ("step", "epoch"):
-            found.append((prefix + name, float(value)))
-    return found

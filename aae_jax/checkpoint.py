@@ -101,13 +101,16 @@ def save_checkpoint(
     return final
 
 
-def load_checkpoint(folder: Path, like: Any, *, say: Say) -> Loaded | None:
+def load_checkpoint(
+    folder: Path, like: Any, *, up_to: int | None = None, say: Say
+) -> Loaded | None:
     """Load the newest intact checkpoint, or None where none was ever completed.
 
     Args:
       folder: `checkpoints/` of a run; nothing in it is changed.
       like: a tree of arrays or `jax.ShapeDtypeStruct`; its structure, shapes and dtypes
         are those of the result.
+      up_to: the last step that is wanted; checkpoints of later ones do not count.
       say: is told of each checkpoint that is damaged and therefore passed over.
 
     Raises:
@@ -116,14 +119,18 @@ def load_checkpoint(folder: Path, like: Any, *, say: Say) -> Loaded | None:
       RunError: there are checkpoints, and all are damaged.
     """
     folder = folder.absolute()
-    found = completed(folder)
+    found = [
+        (step, path)
+        for step, path in completed(folder)
+        if up_to is None or step <= up_to
+    ]
     for index, (step, path) in enumerate(found):
         try:
             return _load(path, like, step=step)
         except DamagedError as error:
             if not path.exists():
                 # The run that writes here has just deleted it: it has newer ones.
-                return load_checkpoint(folder, like, say=say)
+                return load_checkpoint(folder, like, up_to=up_to, say=say)
             then = "; using the one before" if index + 1 < len(found) else ""
             say(f"the checkpoint of step {step} in {folder} is damaged: {error}{then}")
     if found:

@@ -9,8 +9,9 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import tyro
@@ -23,20 +24,24 @@ from aae_jax.flags import given_fields, parse
 from aae_jax.options import (
     RunOptions,
     check_devices,
+    check_seeds,
     limit_in_bytes,
 )
 from aae_jax.recipes import MODELS, unread
 from aae_jax.run_folder import (
+    SEEDS_NEED_A_PLACE,
     RunFolder,
     newest_run,
     open_run,
     refuse_made_in_python,
+    seed_folder,
 )
 from aae_jax.signals import Interrupted
 from aae_jax.wirings import WIRINGS
 
 _PART_OF = {
     "consistency_radius": "consistency_weight",
+    "consistency_probe": "consistency_weight",
     "instance_noise_final": "instance_noise",
 }
 """Hyper-parameters that do nothing while another one is 0."""
@@ -55,6 +60,9 @@ class TrainFlags:
 
     training: tyro.conf.FlagConversionOff[_ConfigFlags]
     run: RunOptions
+    seeds: int | None = None
+    """Train so many models in one program, from --seed up, each in a folder of its own
+    inside --run-dir."""
     no_compile_cache: bool = False
     """Compile everything anew; else compiled programs are kept in the user's cache
     folder."""
@@ -62,12 +70,28 @@ class TrainFlags:
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What train.py is asked to do, checked. `finished` where nothing is left to do."""
+    """What train.py is asked to do, checked.
+
+    `n_seeds` where several are trained together; `finished` is where nothing is left to
+    do.
+    """
 
     config: Config
     options: RunOptions
+    n_seeds: int | None = None
     keep_compiled: bool = True
-    finished: RunFolder | None = None
+    finished: Path | None = None
+
+    @property
+    def folders(self) -> dict[int, RunFolder]:
+        """The folders that were named, by the seed that is trained there."""
+        place, first = self.options.run_dir, self.config.seed
+        if place is None:
+            return {}
+        if self.n_seeds is None:
+            return {first: RunFolder(place)}
+        seeds = range(first, first + self.n_seeds)
+        return {seed: seed_folder(place, seed) for seed in seeds}
 
 
 def exit_status(main: Callable[[], None], *, script: str) -> int:
@@ -127,36 +151,56 @@ def training_request(argv: Sequence[str]) -> TrainingRequest:
     )
     values = _fields(flags.training)
     config, options = Config(**values), flags.run
-    keep_compiled = not flags.no_compile_cache
     limit_in_bytes(options.memory_limit)
     if config.prior == "custom":
         raise UserError("prior='custom' is for Python; choose a named --prior here")
+    if flags.seeds is not None:
+        check_seeds(flags.seeds, first=config.seed)
     if options.init_from is not None:
         open_run(options.init_from)
     if options.resume and options.run_dir is None:
+        if flags.seeds is not None:
+            raise UserError(SEEDS_NEED_A_PLACE)
         options = dataclasses.replace(options, run_dir=newest_run().path)
-    folder = RunFolder(options.run_dir) if options.run_dir else None
-    if folder is None or not (options.resume and folder.config_file.is_file()):
-        _refuse_unread(config, given_fields(argv))
-        if folder is not None:
+    request = TrainingRequest(config, options, flags.seeds, not flags.no_compile_cache)
+    given = given_fields(argv)
+    typed = {name: values[name] for name in values if name in given}
+    if resumed := _resumed(request, typed):
+        request = resumed
+    else:
+        _refuse_unread(config, given)
+        for folder in request.folders.values():
             folder.refuse_content()
-        _check_means(config, options)
-        return TrainingRequest(config, options, keep_compiled)
-    stored = folder.read_record()
-    refuse_made_in_python(folder, stored, "fit(config, options=..., ")
-    typed = {name: values[name] for name in values if name in given_fields(argv)}
-    config = stored.resumed(typed)
-    ended = ends_at(folder.checkpoints, stored.config.total_steps())
-    if ended and folder.metrics_file.exists():
-        return TrainingRequest(config, options, keep_compiled, finished=folder)
-    _check_means(config, options)
-    return TrainingRequest(config, options, keep_compiled)
+    if request.finished is None:
+        check_dataset_name(request.config.dataset, data_dir=options.data_dir)
+        batch_size = request.config.hyperparameters.batch_size
+        check_devices(options.devices, batch_size=batch_size)
+    return request
 
 
-def _check_means(config: Config, options: RunOptions) -> None:
-    """Refuse data that do not exist, and devices that cannot share a batch."""
-    check_dataset_name(config.dataset, data_dir=options.data_dir)
-    check_devices(options.devices, batch_size=config.hyperparameters.batch_size)
+def _resumed(
+    request: TrainingRequest, typed: Mapping[str, Any]
+) -> TrainingRequest | None:
+    """The request with the config of the runs to go on with; None where none is."""
+    begun = {
+        seed: folder
+        for seed, folder in request.folders.items()
+        if folder.config_file.is_file()
+    }
+    if not begun or not request.options.resume:
+        return None
+    config, several = request.config, request.n_seeds is not None
+    finished = len(begun) == len(request.folders)
+    for seed, folder in begun.items():
+        stored = folder.read_record()
+        refuse_made_in_python(folder, stored, "fit(config, options=..., ")
+        config = stored.resumed({**typed, "seed": seed} if several else typed)
+        ended = ends_at(folder.checkpoints, stored.config.total_steps())
+        finished = finished and ended and folder.metrics_file.exists()
+    if several:
+        config = dataclasses.replace(config, seed=request.config.seed)
+    place = request.options.run_dir if finished else None
+    return dataclasses.replace(request, config=config, finished=place)
 
 
 def _refuse_unread(config: Config, given: set[str]) -> None:

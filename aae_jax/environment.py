@@ -11,18 +11,22 @@ from typing import Any
 PACKAGES = ("aae-jax", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
-def this_environment() -> dict[str, Any]:
-    """Versions, source, platform, devices, cores this process may use, flags of XLA."""
+def this_environment(*, devices: int = 1) -> dict[str, Any]:
+    """Versions, source, platform, devices, cores this process may use, flags of XLA.
+
+    `devices` is how many share the work.
+    """
     import jax
 
-    devices = jax.devices()
+    found = jax.devices()
     return {
         "python": platform.python_version(),
         **{name: _version(name) for name in PACKAGES},
         "source": source_fingerprint(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "device": devices[0].device_kind,
-        "device_count": len(devices),
+        "device": found[0].device_kind,
+        "device_count": len(found),
+        "devices": devices,
         "cores": usable_cores(),
         "XLA_FLAGS": os.environ.get("XLA_FLAGS"),
     }

@@ -1,7 +1,7 @@
 """Where a training begins: its own checkpoint, another run's weights, random ones."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,17 +10,18 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from aae_jax.checkpoint import load_checkpoint
+from aae_jax.checkpoint import Loaded, load_checkpoint
 from aae_jax.config import Config
 from aae_jax.errors import UserError
-from aae_jax.host_loop import Plan, save
+from aae_jax.journal import save_state
 from aae_jax.loop import LoopState, init_loop
 from aae_jax.messages import Say
 from aae_jax.networks import Params
 from aae_jax.phases import Phase
+from aae_jax.plan import Plan
 from aae_jax.priors import Prior
 from aae_jax.run import Run
-from aae_jax.run_folder import open_run
+from aae_jax.run_folder import RunFolder, open_run
 from aae_jax.run_record import RunRecord
 from aae_jax.training import Update
 
@@ -68,42 +69,76 @@ def make_start(
     return Start(begin, like, weights)
 
 
-def first_state(
-    plan: Plan, record: RunRecord, start: Start, *, say: Say
-) -> tuple[LoopState, float]:
-    """The newest checkpoint and the seconds behind it; or the start of a new run.
+def first_states(
+    plan: Plan,
+    folders: Sequence[RunFolder],
+    records: Sequence[RunRecord],
+    start: Start,
+    *,
+    say: Say,
+) -> tuple[tuple[LoopState, ...], float]:
+    """For each run what it goes on from, and the seconds of training behind all.
+
+    That is its newest checkpoint of a step that all have one of, or the start of a new
+    run.
 
     Raises:
-      UserError: the run was to begin with the weights of another, which are neither
+      UserError: a run was to begin with the weights of another, which are neither
         saved here nor given.
     """
-    loaded = load_checkpoint(plan.folder.checkpoints, start.like, say=say)
-    plan.folder.cut_log(loaded.step if loaded else 0)
-    lost = loaded is None and plan.folder.metrics_file.exists()
-    if loaded is None or loaded.step < plan.total_steps:
-        plan.folder.metrics_file.unlink(missing_ok=True)  # measured again at the end
-    if loaded is not None:
-        if not plan.quiet:
-            say(f"going on from step {loaded.step} of {plan.total_steps}")
-        return loaded.state, float(loaded.record["seconds"])
-    if lost:
-        say(f"{plan.folder.path} has lost its checkpoints; it begins again at step 0")
+    loaded = _load_same_step(folders, start.like, say=say)
+    step = loaded[0].step if loaded[0] else 0
+    if loaded[0] and not plan.quiet:
+        say(f"going on from step {step} of {plan.total_steps}")
+    carries = []
+    for folder, record, found in zip(folders, records, loaded, strict=True):
+        folder.cut_log(step)
+        if found is None and folder.metrics_file.exists():
+            say(f"{folder.path} has lost its checkpoints; it begins again at step 0")
+        if step < plan.total_steps:
+            folder.metrics_file.unlink(missing_ok=True)  # measured again at the end
+        carries.append(found.state if found else _begin(folder, record, start))
+    return tuple(carries), float(loaded[0].record["seconds"]) if loaded[0] else 0.0
+
+
+def _load_same_step(
+    folders: Sequence[RunFolder], like: LoopState, *, say: Say
+) -> list[Loaded | None]:
+    """The newest checkpoints that are of one step; None for each where none are.
+
+    A process that was killed may have saved some of its runs and not yet the others.
+    """
+    up_to = None
+    while True:
+        loaded = [
+            load_checkpoint(folder.checkpoints, like, up_to=up_to, say=say)
+            for folder in folders
+        ]
+        steps = {-1 if found is None else found.step for found in loaded}
+        if len(steps) == 1:
+            return loaded
+        up_to = min(steps)
+
+
+def _begin(folder: RunFolder, record: RunRecord, start: Start) -> LoopState:
+    """Random weights by the record's seed, or those of another run."""
     if record.init_from is not None and start.weights is None:
         raise UserError(
-            f"{plan.folder.path} was stopped before it had saved the weights that it "
+            f"{folder.path} was stopped before it had saved the weights that it "
             f"was to begin with; add --init-from {shlex.quote(record.init_from)}"
         )
     carry = start.begin(jax.random.key(record.config.seed))
-    if (weights := start.weights) is not None:
-        state = replace(
-            carry.state,
-            params={name: weights[name] for name in carry.state.params},
-            statistics={name: weights[name] for name in carry.state.statistics},
-        )
-        carry = replace(carry, state=state)
-        # Saved at once: whoever resumes this run need not have the other one.
-        save(plan, carry, step=0, seconds=0.0)
-    return carry, 0.0
+    if (weights := start.weights) is None:
+        return carry
+    state = replace(
+        carry.state,
+        params={name: weights[name] for name in carry.state.params},
+        statistics={name: weights[name] for name in carry.state.statistics},
+    )
+    carry = replace(carry, state=state)
+    # Saved at once: whoever resumes this run need not have the other one.
+    save_state(folder, carry, step=0, seconds=0.0)
+    return carry
 
 
 def _weights_of(

@@ -1,41 +1,35 @@
-"""One training in one folder, from its first file to its last picture."""
+"""Trainings in their folders, from the first file to the last picture."""
 
 import shlex
-from dataclasses import replace
+import statistics
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
 from aae_jax.config import Config
 from aae_jax.data import Dataset
-from aae_jax.devices import make_mesh, on_each, one_copy
-from aae_jax.first_state import first_state, make_start
-from aae_jax.holdout import hold_out, watched
-from aae_jax.host_loop import Plan, run_loop
-from aae_jax.loop import Loop, LoopState, TrainingData, make_loop
-from aae_jax.measure import Measure, make_measure
+from aae_jax.devices import on_each, one_copy
+from aae_jax.first_state import first_states
+from aae_jax.host_loop import run_loop
+from aae_jax.job import Job, prepare
+from aae_jax.journal import Journal
+from aae_jax.loop import TrainingData
 from aae_jax.messages import Say, say_on_stderr
-from aae_jax.options import RunOptions
-from aae_jax.phases import Model, Phase, make_model
+from aae_jax.metrics import numbers_in
+from aae_jax.options import RunOptions, check_seeds
+from aae_jax.phases import Phase
+from aae_jax.plan import Plan
 from aae_jax.priors import Prior
 from aae_jax.run import Run
 from aae_jax.run_folder import RunFolder
 from aae_jax.run_lock import run_lock
-from aae_jax.run_record import RunRecord
-from aae_jax.run_start import (
-    claim_folder,
-    kept_labels,
-    load_data,
-    make_record,
-    settle,
-    write_or_check_record,
-)
+from aae_jax.run_start import claim_folders, write_or_check_record
 from aae_jax.signals import Interrupted, StopRequest
 from aae_jax.small_files import write_json
 from aae_jax.splits import images_of_split, metrics_of_split
-from aae_jax.training import make_step
-from aae_jax.variants import phases_of
+from aae_jax.together import Loops, States
 
 
 def fit(
@@ -72,121 +66,161 @@ def fit(
       Interrupted: SIGINT, SIGTERM or SIGHUP came; everything is saved.
     """
     options = options or RunOptions()
-    mesh = make_mesh(options.devices, batch_size=config.hyperparameters.batch_size)
-    dataset = load_data(config, options, given=dataset, say=say)
-    config = settle(config, dataset, options, prior=prior)
-    y_train = kept_labels(config, dataset, say=None if options.quiet else say)
-    record = make_record(config, dataset, options, phases=phases)
-    step = make_step(config, prior=prior, phases=phases)
-    # Read before anything is written: it may be refused.
-    start = make_start(
+    job = prepare(
         config,
-        step=step,
-        image_shape=dataset.image_shape,
+        (config.seed,),
+        dataset=dataset,
         prior=prior,
         phases=phases,
-        init_from=options.init_from,
+        options=options,
         say=say,
     )
-    folder = claim_folder(config, options)
-    with run_lock(folder.path):
-        # Until all is saved a signal is a request; after that it ends us at once.
-        with StopRequest() as stop:
-            record = write_or_check_record(folder, record, options=options, say=say)
-            plan = _plan(config, record, folder, phases, quiet=options.quiet)
-            carry, seconds = first_state(plan, record, start, say=say)
-            model = make_model(config, image_shape=dataset.image_shape, prior=prior)
-            data, measure = _split(dataset, model, y_train)
-            carry, data = on_each((carry, data), mesh)
-            loop = make_loop(config, step, mesh=mesh)
-            carry = _compile(loop, carry, data, say=None if options.quiet else say)
-            carry, seconds = run_loop(
-                plan,
-                loop,
-                model=model,
-                carry=carry,
-                data=data,
-                measure=measure,
-                stop=stop,
-                seconds=seconds,
-            )
-        if stop.number is not None:
-            raise _stopped(plan, int(carry.state.step), stop.number)
-        weights = one_copy(carry.state.weights)
-        run = Run(folder, record, model, weights, plan.total_steps)
-        if not folder.metrics_file.exists():
-            _finish(run, plan, dataset, seconds, options=options, say=say)
+    (run,) = _train(job, claim_folders(config, options), options=options, say=say)
     return run
 
 
-def _plan(
+def fit_seeds(
     config: Config,
-    record: RunRecord,
-    folder: RunFolder,
-    phases: tuple[Phase, ...] | None,
+    n_seeds: int,
     *,
-    quiet: bool,
-) -> Plan:
-    return Plan(
-        folder=folder,
-        phases=tuple(phase.name for phase in phases or phases_of(config)),
-        total_steps=config.total_steps(),
-        steps_per_epoch=config.steps_per_epoch(record.n_train),
-        batch_size=config.hyperparameters.batch_size,
-        quiet=quiet,
+    dataset: Dataset | None = None,
+    prior: Prior | None = None,
+    phases: tuple[Phase, ...] | None = None,
+    options: RunOptions | None = None,
+    say: Say = say_on_stderr,
+) -> list[Run]:
+    """Train a model with several seeds, all in one compiled program.
+
+    The seeds count up from the config's; each has a run folder of its own, `seedN` in
+    the folder that `options` name, beside a summary.json. Its numbers are those of
+    `fit` with that seed, up to rounding, and always the same bits among the same seeds.
+
+    Args:
+      n_seeds: see `check_seeds`.
+      config, dataset, prior, phases, options, say: see `fit`.
+
+    Raises:
+      UserError, RunError, Interrupted: see `fit`; what stops one run stops them all.
+    """
+    check_seeds(n_seeds, first=config.seed)
+    seeds = range(config.seed, config.seed + n_seeds)
+    options = options or RunOptions()
+    job = prepare(
+        config,
+        seeds,
+        dataset=dataset,
+        prior=prior,
+        phases=phases,
+        options=options,
+        say=say,
     )
+    folders = claim_folders(config, options, seeds)
+    runs = _train(job, folders, options=options, say=say)
+    write_json(folders[0].path.parent / "summary.json", _summarized(runs))
+    return runs
+
+
+def _summarized(runs: Sequence[Run]) -> dict[str, Any]:
+    """The seeds, and of each metric the mean and the standard deviation over them."""
+    of_each = [dict(numbers_in(run.metrics())) for run in runs]
+    values = {name: [each[name] for each in of_each] for name in of_each[0]}
+    return {
+        "seeds": [run.record.config.seed for run in runs],
+        "mean": {name: statistics.fmean(each) for name, each in values.items()},
+        "sd": {name: statistics.stdev(each) for name, each in values.items()}
+        if len(runs) > 1
+        else None,
+    }
+
+
+def _train(
+    job: Job, folders: Sequence[RunFolder], *, options: RunOptions, say: Say
+) -> list[Run]:
+    """Train in these folders; measure and draw what came out."""
+    plan = job.plan
+    with ExitStack() as locks:
+        for folder in folders:
+            locks.enter_context(run_lock(folder.path))
+        # Until all is saved a signal is a request; after that it ends us at once.
+        with StopRequest() as stop:
+            records = [
+                write_or_check_record(folder, record, options=options, say=say)
+                for folder, record in zip(folders, job.records, strict=True)
+            ]
+            carries, seconds = first_states(plan, folders, records, job.start, say=say)
+            carries, seconds = _run_loop(
+                job, folders, carries, stop=stop, seconds=seconds, say=say
+            )
+        if stop.number is not None:
+            raise _stopped(plan, folders, int(carries[0].state.step), stop.number)
+        runs = [
+            Run(folder, record, job.model, carry.state.weights, plan.total_steps)
+            for folder, record, carry in zip(folders, records, carries, strict=True)
+        ]
+        for run in runs:
+            if not run.folder.metrics_file.exists():
+                _finish(run, job, seconds, options=options, say=say)
+    return runs
+
+
+def _run_loop(
+    job: Job,
+    folders: Sequence[RunFolder],
+    carries: States,
+    *,
+    stop: StopRequest,
+    seconds: float,
+    say: Say,
+) -> tuple[States, float]:
+    """`run_loop` from what the folders hold to states on a single device."""
+    carries, data = on_each(carries, job.mesh), job.training_data()
+    loop, measure = job.loop(), job.measure()
+    carries = _compile(loop, carries, data, say=None if job.plan.quiet else say)
+    step = int(carries[0].state.step)
+    with ExitStack() as opened:
+        journals = [
+            Journal(folder, job.plan, job.model, measure, first_step=step)
+            for folder in folders
+        ]
+        for journal in journals:
+            opened.enter_context(journal)
+        carries, seconds = run_loop(
+            job.plan,
+            loop,
+            carries,
+            data=data,
+            journals=journals,
+            stop=stop,
+            seconds=seconds,
+        )
+    return one_copy(carries), seconds
 
 
 def _compile(
-    loop: Loop, carry: LoopState, data: TrainingData, *, say: Say | None
-) -> LoopState:
+    loop: Loops, carries: States, data: tuple[TrainingData, ...], *, say: Say | None
+) -> States:
     """A call of no steps, before the clock starts: seconds are those of training."""
     if say is not None:
         say("compiling; the first step comes in a few seconds")
-    return loop(carry, data, np.int32(carry.state.step))
+    return loop(carries, data, np.int32(carries[0].state.step))
 
 
-def _stopped(plan: Plan, step: int, number: int) -> Interrupted:
-    place = shlex.quote(str(plan.folder.path))
+def _stopped(
+    plan: Plan, folders: Sequence[RunFolder], step: int, number: int
+) -> Interrupted:
+    place, again = folders[0].path, ""
+    if len(folders) > 1:
+        first = int(folders[0].name.removeprefix("seed"))
+        place, again = place.parent, f" --seeds {len(folders)} --seed {first}"
     return Interrupted(
         number,
         f"stopped and saved at step {step} of {plan.total_steps}; go on with 'python "
-        f"train.py --resume --run-dir {place}'",
+        f"train.py --resume --run-dir {shlex.quote(str(place))}{again}'",
     )
 
 
-def _split(
-    dataset: Dataset, model: Model, y_train: NDArray[np.int32] | None
-) -> tuple[TrainingData, Measure]:
-    """What to train on, on the device; and what measures on the images held out.
-
-    `y_train` are labels of the images that are not held out.
-    """
-    train_rows, held_out_rows = hold_out(len(dataset.x_train))
-    rows = watched(held_out_rows)
-    x, y = dataset.x_train, dataset.y_train
-    measure = make_measure(model, x[rows], None if y is None else y[rows])
-    data = TrainingData(jnp.asarray(x[train_rows]))
-    if y_train is not None:
-        labelled = np.flatnonzero(y_train >= 0).astype(np.int32)
-        # Labelled images beside images that all are would be the same ones again.
-        again = model.networks.wiring.parts_prior and len(labelled) == len(y_train)
-        data = replace(
-            data,
-            y=jnp.asarray(y_train),
-            labelled=jnp.asarray(labelled) if len(labelled) and not again else None,
-        )
-    return data, measure
-
-
 def _finish(
-    run: Run,
-    plan: Plan,
-    dataset: Dataset,
-    seconds: float,
-    *,
-    options: RunOptions,
-    say: Say,
+    run: Run, job: Job, seconds: float, *, options: RunOptions, say: Say
 ) -> None:
     """Read the test set, once: the figures, then metrics.json, which tells the end."""
     if not options.quiet:
@@ -195,12 +229,13 @@ def _finish(
     if not options.no_figures:
         from aae_jax.pictures import draw_pictures  # matplotlib takes seconds to import
 
-        test = images_of_split(dataset, "test")
+        test = images_of_split(job.dataset, "test")
         draw_pictures(run, lambda: test, out=run.folder.figures)
+    plan = job.plan
     write_json(
         run.folder.metrics_file,
         {
-            **metrics_of_split(run, dataset, "test"),
+            **metrics_of_split(run, job.dataset, "test"),
             "steps": plan.total_steps,
             "epochs": plan.total_steps / plan.steps_per_epoch,
             "seconds": seconds,

@@ -3,6 +3,7 @@
 Computed on the host, in float64 where sums are taken.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,3 +197,19 @@ def _sorted_projections(
     # float32 sorts several times faster, and projections need no more.
     projections = (directions @ z.T).astype(np.float32)
     return np.sort(projections, axis=1).astype(np.float64)
+
+
+def numbers_in(metrics: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
+    """`[("losses/generator", 0.69), ...]` from nested objects; lists by index.
+
+    Counts of steps and epochs are left out, and what is no number.
+    """
+    found = []
+    for name, value in metrics.items():
+        if isinstance(value, list):
+            value = {str(index): each for index, each in enumerate(value)}
+        if isinstance(value, Mapping):
+            found += numbers_in(value, f"{prefix}{name}/")
+        elif isinstance(value, int | float) and prefix + name not in ("step", "epoch"):
+            found.append((prefix + name, float(value)))
+    return found

@@ -145,6 +145,15 @@ def limit_in_bytes(gibibytes: float | None) -> int | None:
     return int(gibibytes * 2**30)
 
 
+def check_seeds(n_seeds: int, *, first: int) -> None:
+    """Refuse a number of seeds that is none, or that leads beyond the last seed.
+
+    Raises:
+      UserError: with what is allowed.
+    """
+    check_number("seeds", n_seeds, 1, min(1000, 2**32 - first), whole=True)
+
+
 def check_devices(devices: int, *, batch_size: int) -> None:
     """Refuse a number of devices that cannot share a batch equally.
 

@@ -2,8 +2,9 @@
 
 import datetime
 import shlex
+import statistics
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from rich.console import Console, RenderableType
@@ -88,9 +89,11 @@ class Reporter:
                 status += f"  {_clock(left)} left"
             say_on_stderr(f"step {step}/{self._total}  {status}")
 
-    def epoch(self, line: Mapping[str, Any]) -> None:
-        """Take in what a line of the log says of the match of codes and prior."""
-        self._ratio = line["validation"]["latent"]["ratio"]
+    def epoch(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Take in what each run's line of the log says of its codes and the prior."""
+        self._ratio = statistics.fmean(
+            line["validation"]["latent"]["ratio"] for line in lines
+        )
 
 
 def _clock(seconds: float) -> str:
@@ -116,8 +119,37 @@ def progress_text(
     return "  ".join(parts)
 
 
-def summary(folder: RunFolder, metrics: Mapping[str, Any]) -> str:
-    """The test metrics with a word on each, and where everything is."""
+def summary(metrics: Mapping[RunFolder, Mapping[str, Any]]) -> str:
+    """The test metrics with a word on each, and where everything is.
+
+    Of several runs the means and standard deviations over them.
+    """
+    folders, of_each = list(metrics), list(metrics.values())
+    lines = []
+    for rows in zip(*map(_rows, of_each), strict=True):
+        (name, _, meaning), values = rows[0], [value for _, value, _ in rows]
+        spread = f" +- {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+        lines.append(
+            f"  {name:<24}{statistics.fmean(values):>8.4f}{spread}   {meaning}"
+        )
+    notes = dict.fromkeys(note for each in of_each for note in _notes(each))
+    seeds = f"{len(folders)} seeds " if len(folders) > 1 else ""
+    return "\n".join([f"{seeds}{_head(of_each[0])}", *lines, *notes, *_places(folders)])
+
+
+def _places(folders: Sequence[RunFolder]) -> list[str]:
+    first = folders[0]
+    found = [f"pictures  {first.figures}/"] if first.figures.exists() else []
+    found += [f"metrics   {first.metrics_file}"]
+    if len(folders) > 1:
+        names = ", ".join(folder.name for folder in folders)
+        found = [f"runs      {names} in {first.path.parent}/"]
+    place = shlex.quote(str(first.path))
+    return [*found, f"go on     python evaluate.py --run-dir {place}"]
+
+
+def _rows(metrics: Mapping[str, Any]) -> list[tuple[str, float, str]]:
+    """Each metric that there is, with what it means."""
     latent = metrics["latent"]
     rescaled = ", codes first scaled to the prior" if "rescaled" in latent else ""
     rows = [
@@ -146,18 +178,7 @@ def summary(folder: RunFolder, metrics: Mapping[str, Any]) -> str:
         ),
         ("part_share", metrics.get("part_share"), "codes on the part of their class"),
     ]
-    lines = [
-        f"  {name:<24}{value:>8.4f}   {meaning}"
-        for name, value, meaning in rows
-        if value is not None
-    ]
-    pictures = [f"pictures  {folder.figures}/"] if folder.figures.exists() else []
-    places = [
-        *pictures,
-        f"metrics   {folder.metrics_file}",
-        f"go on     python evaluate.py --run-dir {shlex.quote(str(folder.path))}",
-    ]
-    return "\n".join([_head(metrics), *lines, *_notes(metrics), *places])
+    return [(name, value, why) for name, value, why in rows if value is not None]
 
 
 def _head(metrics: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ from aae_jax.small_files import (
 )
 
 RUNS = Path("runs")
+SEEDS_NEED_A_PLACE = "several seeds go on in their folder; name it with --run-dir"
 
 
 @dataclass(frozen=True)
@@ -174,13 +175,20 @@ class RunFolder:
         _make(self.path, exist_ok=True)
 
 
+def seed_folder(parent: Path, seed: int) -> RunFolder:
+    """The folder of a run that was trained together with other seeds."""
+    return RunFolder(parent / f"seed{seed}")
+
+
 def newest_run(root: Path = RUNS) -> RunFolder:
     """The run that was started last under `root`.
 
     Raises:
       UserError: there is none.
     """
-    configs = root.glob("*/config.json") if root.is_dir() else ()
+    # Those of several seeds lie in a folder together.
+    places = ("*/config.json", "*/seed*/config.json")
+    configs = [file for place in places for file in root.glob(place)]
     times = [(file.stat().st_mtime_ns, file.parent) for file in configs]
     if not times:
         raise UserError(

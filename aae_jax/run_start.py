@@ -3,6 +3,7 @@
 import dataclasses
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,13 @@ from aae_jax.messages import Say
 from aae_jax.options import RunOptions
 from aae_jax.phases import Phase
 from aae_jax.priors import MOST_PARTS, Prior
-from aae_jax.run_folder import RunFolder, make_new_folder, newest_run
+from aae_jax.run_folder import (
+    SEEDS_NEED_A_PLACE,
+    RunFolder,
+    make_new_folder,
+    newest_run,
+    seed_folder,
+)
 from aae_jax.run_record import RunRecord
 
 
@@ -186,26 +193,38 @@ def make_record(
             "fingerprint": dataset.fingerprint(),
             "class_names": dataset.class_names,
         },
-        environment=this_environment() | {"devices": options.devices},
+        environment=this_environment(devices=options.devices),
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         phases=None if phases is None else tuple(phase.name for phase in phases),
         init_from=None if init_from is None else str(init_from.resolve()),
     )
 
 
-def claim_folder(config: Config, options: RunOptions) -> RunFolder:
-    """The folder of a new run, or of that to go on with, made where it is absent.
+def claim_folders(
+    config: Config, options: RunOptions, seeds: Sequence[int] | None = None
+) -> list[RunFolder]:
+    """The folders of new runs, or of those to go on with, made where they are absent.
+
+    That is one folder, or one for each seed, `seedN` in that folder.
 
     Raises:
       UserError: a new run's folder holds something already; or it cannot be made.
     """
-    if options.run_dir is None:
-        return newest_run() if options.resume else make_new_folder(config)
-    folder = RunFolder(options.run_dir)
+    place = options.run_dir
+    if place is None and options.resume and seeds is not None:
+        raise UserError(SEEDS_NEED_A_PLACE)
+    if place is None:
+        made = newest_run() if options.resume else make_new_folder(config)
+        place = made.path
+    folders = [RunFolder(place)]
+    if seeds is not None:
+        folders = [seed_folder(place, seed) for seed in seeds]
     if not options.resume:
-        folder.refuse_content()
-    folder.make()
-    return folder
+        for folder in folders:
+            folder.refuse_content()
+    for folder in folders:
+        folder.make()
+    return folders
 
 
 def write_or_check_record(

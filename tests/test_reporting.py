@@ -28,7 +28,7 @@ def show(*, quiet=False, first_step=0):
     """A reporter that sees an epoch end, and the training."""
     with Reporter(total_steps=40, first_step=first_step, quiet=quiet) as reporter:
         reporter.chunk(18, LOSSES, 12345.6)
-        reporter.epoch(LINE)
+        reporter.epoch([LINE])
         reporter.chunk(20, LOSSES, 12345.6)
         reporter.chunk(40, LOSSES, 12345.6)
 
@@ -91,24 +91,43 @@ def test_the_summary_says_what_numbers_mean_and_where_files_are(tmp_path):
         "reconstruction_mse": 0.0345,
         "latent": {"ratio": 1.2, "gap_fraction": 0.02, "rescaled": True},
     }
-    text = summary(RunFolder(tmp_path), metrics)
+    text = summary({RunFolder(tmp_path): metrics})
     assert text.startswith("trained for 27,000 steps in 61 s; on 2,000 test images:\n")
-    some = summary(RunFolder(tmp_path), metrics | {"labelled": 400})
+    some = summary({RunFolder(tmp_path): metrics | {"labelled": 400}})
     assert "on 2,000 test images, 400 of them labelled:\n" in some
     assert "0.0345   squared error a pixel" in text
     assert "more images see more, codes first scaled to the prior" in text
     assert "pictures" not in text  # none were drawn
     (tmp_path / "figures").mkdir()
-    assert f"pictures  {tmp_path}/figures/" in summary(RunFolder(tmp_path), metrics)
+    assert f"pictures  {tmp_path}/figures/" in summary({RunFolder(tmp_path): metrics})
     assert "accuracy" not in text  # there is none without labels and discriminator
     assert f"python evaluate.py --run-dir {tmp_path}" in text
     assert "few images" not in text
-    assert "few images" in summary(RunFolder(tmp_path), metrics | {"images": 5})
+    assert "few images" in summary({RunFolder(tmp_path): metrics | {"images": 5}})
     far = {"ratio": 6.0, "gap_fraction": 0.02}
     assert "far from the prior" in summary(
-        RunFolder(tmp_path), metrics | {"latent": far}
+        {RunFolder(tmp_path): metrics | {"latent": far}}
     )
     assert "far from" not in text
+
+
+def test_of_several_runs_the_summary_has_means_and_deviations(tmp_path):
+    metrics = {
+        RunFolder(tmp_path / f"seed{seed}"): {
+            "images": 2000,
+            "steps": 100,
+            "seconds": 9.0,
+            "reconstruction_mse": mse,
+            "latent": {"ratio": 1.5, "gap_fraction": 0.02},
+        }
+        for seed, mse in ((3, 0.02), (4, 0.04))
+    }
+    text = summary(metrics)
+    assert text.startswith("2 seeds trained for 100 steps in 9 s; on 2,000 test images")
+    assert "  0.0300 +- 0.0141   squared error" in text
+    assert "  1.5000 +- 0.0000   codes to prior" in text
+    assert f"runs      seed3, seed4 in {tmp_path}/\n" in text
+    assert text.endswith(f"--run-dir {tmp_path}/seed3")
 
 
 def test_the_environment_is_told_and_compared(finished):

@@ -1,0 +1,124 @@
+"""What is to be trained: settled and checked, with nothing written yet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from numpy.typing import NDArray
+
+from aae_jax.config import Config
+from aae_jax.data import Dataset
+from aae_jax.devices import make_mesh, on_each
+from aae_jax.first_state import Start, make_start
+from aae_jax.holdout import hold_out, watched
+from aae_jax.loop import TrainingData, make_loop
+from aae_jax.measure import Measure, make_measure
+from aae_jax.messages import Say
+from aae_jax.options import RunOptions
+from aae_jax.phases import Model, Phase, make_model
+from aae_jax.plan import Plan
+from aae_jax.priors import Prior
+from aae_jax.run_record import RunRecord
+from aae_jax.run_start import kept_labels, load_data, make_record, settle
+from aae_jax.together import Loops, together
+from aae_jax.training import Update, make_step
+from aae_jax.variants import phases_of
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run, or several that differ in their seeds alone.
+
+    Attributes:
+      config: settled, see there; its seed is that of the first run.
+      dataset: all images.
+      labels: for each run those of the training images, -1 where a label is not used.
+      records: what config.json of each run is to say.
+      model, step, start, plan: see there.
+      mesh: the devices that share each batch, see `make_mesh`.
+    """
+
+    config: Config
+    dataset: Dataset
+    labels: Sequence[NDArray[np.int32] | None]
+    records: Sequence[RunRecord]
+    model: Model
+    step: Update
+    start: Start
+    plan: Plan
+    mesh: Mesh | None
+
+    def loop(self) -> Loops:
+        """The loop, compiled when it is called."""
+        return together(make_loop(self.config, self.step, mesh=self.mesh))
+
+    def training_data(self) -> tuple[TrainingData, ...]:
+        """What each run trains on, on the devices; the images are there once."""
+        train_rows, _ = hold_out(len(self.dataset.x_train))
+        x = jnp.asarray(self.dataset.x_train[train_rows])
+        data = tuple(self._with_labels(TrainingData(x), y) for y in self.labels)
+        return on_each(data, self.mesh)
+
+    def _with_labels(
+        self, data: TrainingData, y: NDArray[np.int32] | None
+    ) -> TrainingData:
+        if y is None:
+            return data
+        labelled = np.flatnonzero(y >= 0).astype(np.int32)
+        # Labelled images beside images that all are would be the same ones again.
+        again = self.model.networks.wiring.parts_prior and len(labelled) == len(y)
+        rows = jnp.asarray(labelled) if len(labelled) and not again else None
+        return replace(data, y=jnp.asarray(y), labelled=rows)
+
+    def measure(self) -> Measure:
+        """What measures on the images held out."""
+        _, held_out_rows = hold_out(len(self.dataset.x_train))
+        rows = watched(held_out_rows)
+        x, y = self.dataset.x_train, self.dataset.y_train
+        return make_measure(self.model, x[rows], None if y is None else y[rows])
+
+
+def prepare(
+    config: Config,
+    seeds: Sequence[int],
+    *,
+    dataset: Dataset | None,
+    prior: Prior | None,
+    phases: tuple[Phase, ...] | None,
+    options: RunOptions,
+    say: Say,
+) -> Job:
+    """Settle and check all that is asked for.
+
+    Raises:
+      UserError: data that cannot be read or do not fit; devices that are not there; a
+        run to begin with that is none, or does not fit.
+    """
+    mesh = make_mesh(options.devices, batch_size=config.hyperparameters.batch_size)
+    dataset = load_data(config, options, given=dataset, say=say)
+    config = settle(config, dataset, options, prior=prior)
+    configs = [replace(config, seed=seed) for seed in seeds]
+    tell = None if options.quiet else say
+    labels = [kept_labels(each, dataset, say=tell) for each in configs]
+    records = [make_record(each, dataset, options, phases=phases) for each in configs]
+    step = make_step(config, prior=prior, phases=phases)
+    start = make_start(
+        config,
+        step=step,
+        image_shape=dataset.image_shape,
+        prior=prior,
+        phases=phases,
+        init_from=options.init_from,
+        say=say,
+    )
+    plan = Plan(
+        phases=tuple(phase.name for phase in phases or phases_of(config)),
+        total_steps=config.total_steps(),
+        steps_per_epoch=config.steps_per_epoch(records[0].n_train),
+        batch_size=config.hyperparameters.batch_size,
+        quiet=options.quiet,
+    )
+    model = make_model(config, image_shape=dataset.image_shape, prior=prior)
+    return Job(config, dataset, labels, records, model, step, start, plan, mesh)

@@ -1,0 +1,144 @@
+"""What is written of a run while it trains: its log, its curves, its checkpoints."""
+
+from collections.abc import Mapping
+from typing import Any, NoReturn, Self
+
+import jax
+import jax.numpy as jnp
+
+from aae_jax.board import Board
+from aae_jax.checkpoint import checkpoint_steps, save_checkpoint
+from aae_jax.devices import one_copy
+from aae_jax.errors import RunError
+from aae_jax.loop import NEVER, LoopState
+from aae_jax.measure import Measure
+from aae_jax.phases import Model
+from aae_jax.plan import Plan
+from aae_jax.run_folder import RunFolder
+from aae_jax.training import StepInfo
+
+
+class Journal:
+    """Log, curves and checkpoints of one run; nothing that is not finite gets in."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        plan: Plan,
+        model: Model,
+        measure: Measure,
+        *,
+        first_step: int,
+    ) -> None:
+        self.folder = folder
+        self._plan, self._measure = plan, measure
+        self._board = Board(folder, model, first_step=first_step)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._board.__exit__(*exception)
+
+    def refuse_not_finite(self, carry: LoopState, *, steps: tuple[int, int]) -> None:
+        """Stop where a gradient, loss or parameter is not finite, and name the phase.
+
+        Args:
+          steps: between which it must have happened.
+
+        Raises:
+          RunError: with the phase, the steps, and the last good checkpoint.
+        """
+        first_bad = jax.device_get(carry.first_bad)
+        # Of those that went wrong in the same step, the phase that the others followed.
+        phase = min(self._plan.phases, key=lambda name: int(first_bad[name]))
+        if first_bad[phase] != NEVER:
+            first = int(first_bad[phase])
+            self._refuse(f"the gradient of the {phase} phase", steps, first)
+        named = {f"the {name} loss": value for name, value in carry.sums.losses.items()}
+        named |= {f"the {name}": value for name, value in carry.state.params.items()}
+        for name, finite in jax.device_get(_finite(named)).items():
+            if not finite:
+                self._refuse(name, steps)
+
+    def end_epoch(
+        self,
+        carry: LoopState,
+        *,
+        steps: tuple[int, int],
+        timings: Mapping[str, float],
+    ) -> dict[str, Any]:
+        """Measure on held-out images; write and return the line of the log.
+
+        Raises:
+          RunError: codes or errors are not finite; the disk refuses.
+        """
+        step, weights = steps[1], one_copy(carry.state.weights)
+        line = {
+            "epoch": -(-step // self._plan.steps_per_epoch),
+            "step": step,
+            **means(self._plan, jax.device_get(carry.sums), step),
+            **timings,
+        }
+        try:
+            line["validation"], z = self._measure(weights)
+        except FloatingPointError:
+            self._refuse("the codes or errors of held-out images", steps)
+        self.folder.append_log(line)
+        self._board.epoch(line, weights, z)
+        return line
+
+    def save(self, carry: LoopState, *, step: int, seconds: float) -> None:
+        """Save a checkpoint.
+
+        Raises:
+          RunError: the disk refuses.
+        """
+        save_state(self.folder, carry, step=step, seconds=seconds)
+
+    def _refuse(
+        self, what: str, steps: tuple[int, int], first: int | None = None
+    ) -> NoReturn:
+        before, step = steps
+        when = f"between steps {before} and {step}"
+        if first is not None:
+            when = f"at step {first}, {when}"
+        place = self.folder.checkpoints
+        saved = checkpoint_steps(place)
+        good = f"that of step {saved[0]}" if saved else "none, it had not saved yet"
+        raise RunError(
+            f"{what} became NaN or infinite {when}; nothing after it was saved, the "
+            f"last good checkpoint is {good} in {place}; try lower rates, such as "
+            "--reconstruction-rate 0.0003"
+        )
+
+
+def save_state(
+    folder: RunFolder, carry: LoopState, *, step: int, seconds: float
+) -> None:
+    """Save a checkpoint of a run.
+
+    Raises:
+      RunError: the disk refuses.
+    """
+    save_checkpoint(folder.checkpoints, carry, step=step, record={"seconds": seconds})
+
+
+def means(plan: Plan, sums: StepInfo, step: int) -> dict[str, dict[str, float]]:
+    """Of the epoch's steps so far, from their sums."""
+    n_steps = plan.steps_of_epoch(step)
+    return {
+        name: {key: float(value) / n_steps for key, value in group.items()}
+        for name, group in vars(sums).items()
+    }
+
+
+@jax.jit
+def _finite(trees: dict[str, Any]) -> dict[str, jax.Array]:
+    """For each tree of arrays whether all its numbers are finite."""
+    return {
+        name: jnp.array(
+            [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
+        ).all()
+        for name, tree in trees.items()
+    }

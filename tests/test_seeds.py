@@ -1,0 +1,174 @@
+"""Several seeds in one program: each trains as it would alone."""
+
+import dataclasses
+import json
+import shutil
+import signal
+import statistics
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scripts import TINY, listing, wait, wait_until
+
+from aae_jax.checkpoint import checkpoint_steps
+from aae_jax.cli import training_request
+from aae_jax.config import Config
+from aae_jax.errors import UserError
+from aae_jax.fitting import fit_seeds
+from aae_jax.loop import TrainingData, init_loop, make_loop
+from aae_jax.options import RunOptions
+from aae_jax.run import Run
+from aae_jax.run_folder import RunFolder, newest_run
+from aae_jax.together import together
+from aae_jax.training import make_step
+
+pytest_plugins = ["script_fixtures"]
+
+SHAPE, SEEDS = (8, 8, 1), (3, 4, 8)
+
+
+@pytest.mark.parametrize("settings", [{}, {"model": "semi-supervised", "labels": 20}])
+def test_ten_steps_together_are_ten_steps_alone(tiny_config, tiny_dataset, settings):
+    config = dataclasses.replace(tiny_config, n_classes=4, **settings)
+    step = make_step(config)
+    loop = make_loop(config, step)
+    x = jnp.asarray(tiny_dataset.x_train)
+    rng = np.random.default_rng(0)
+    data = [TrainingData(x)] * len(SEEDS)
+    if settings:  # each seed has labelled images of its own
+        data = [
+            TrainingData(
+                x,
+                jnp.asarray(tiny_dataset.y_train),
+                jnp.asarray(rng.permutation(len(x))[:20], jnp.int32),
+            )
+            for _ in SEEDS
+        ]
+
+    def begin(seed):
+        return init_loop(config, jax.random.key(seed), step=step, image_shape=SHAPE)
+
+    ended = together(loop)(tuple(map(begin, SEEDS)), tuple(data), np.int32(10))
+    for seed, mine, carry in zip(SEEDS, data, ended, strict=True):
+        alone = loop(begin(seed), mine, np.int32(10))
+        assert int(carry.state.step) == int(alone.state.step) == 10
+        for a, b in zip(
+            jax.tree.leaves((carry.state.weights, carry.sums)),
+            jax.tree.leaves((alone.state.weights, alone.sums)),
+            strict=True,
+        ):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def trained(run_script, data_file, tmp_path_factory):
+    """Seeds 4 and 5 in one command, never stopped; and how it ended."""
+    place = tmp_path_factory.mktemp("seeds")
+    flags = ("--dataset", data_file, *TINY, "--run-dir", "both", "--no-figures")
+    ended = run_script("train.py", *flags, "--seed", 4, "--seeds", 2, cwd=place)
+    assert ended.status == 0, ended.stderr
+    return place / "both", ended
+
+
+def test_each_seed_has_a_run_of_its_own(trained):
+    place, ended = trained
+    assert {path.name for path in place.iterdir()} == {"seed4", "seed5", "summary.json"}
+    runs = [Run.load(place / name) for name in ("seed4", "seed5")]
+    assert [run.record.config.seed for run in runs] == [4, 5]
+    first, second = (RunFolder(run.folder.path).read_log() for run in runs)
+    assert [line["step"] for line in first] == [line["step"] for line in second]
+    assert first[-1]["losses"] != second[-1]["losses"]
+    assert newest_run(place.parent) in [run.folder for run in runs]
+    assert ended.stdout.startswith("2 seeds trained for 906 steps in ")
+
+
+def test_the_summary_has_means_and_deviations(trained):
+    place, _ = trained
+    summary = json.loads((place / "summary.json").read_text())
+    assert summary["seeds"] == [4, 5]
+    ratios = [
+        json.loads((place / name / "metrics.json").read_text())["latent"]["ratio"]
+        for name in ("seed4", "seed5")
+    ]
+    assert summary["mean"]["latent/ratio"] == statistics.mean(ratios)
+    assert summary["sd"]["latent/ratio"] == statistics.stdev(ratios)
+
+
+def test_stopped_and_resumed_they_end_with_the_same_bits(
+    trained, start_script, run_script, data_file, tmp_path
+):
+    straight, _ = trained
+    flags = ("--dataset", data_file, *TINY, "--run-dir", "both", "--no-figures")
+    several = ("--seed", 4, "--seeds", 2)
+    process = start_script("train.py", *flags, *several, cwd=tmp_path)
+    place = tmp_path / "both"
+    wait_until((place / "seed5" / "metrics.jsonl").exists, process)
+    process.send_signal(signal.SIGTERM)
+    ended = wait(process)
+    assert ended.status == 128 + signal.SIGTERM
+    assert "--resume --run-dir both --seeds 2 --seed 4'" in ended.stderr
+    # As if it had been killed between the two saves.
+    newest, *_ = checkpoint_steps(place / "seed4" / "checkpoints")
+    shutil.rmtree(place / "seed5" / "checkpoints" / f"{newest:08d}")
+    resume = ("--resume", "--run-dir", "both", "--no-figures", *several)
+    ended = run_script("train.py", *resume, cwd=tmp_path)
+    assert ended.status == 0, ended.stderr
+    for name in ("seed4", "seed5"):
+        log, expected = (
+            [
+                {key: line[key] for key in ("step", "losses", "validation")}
+                for line in RunFolder(folder / name).read_log()
+            ]
+            for folder in (place, straight)
+        )
+        assert log == expected
+    again = run_script("train.py", *resume, cwd=tmp_path)
+    assert again.stdout == "both is finished; nothing is left to do\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--seeds 0", "seeds=0 is out of range; give --seeds a value from 1 to 1000"),
+        ("--seeds 3 --seed 4294967294", "--seeds a value from 1 to 2"),
+        ("--seeds 2 --resume", "name it with --run-dir"),
+        ("--seeds 2 --run-dir taken", "taken/seed1 holds no run"),
+    ],
+)
+def test_seeds_are_refused_before_anything_is_made(tmp_path, monkeypatch, line, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken" / "seed1").mkdir(parents=True)
+    (tmp_path / "taken" / "seed1" / "thesis.txt").touch()
+    before = listing(tmp_path)
+    with pytest.raises(UserError) as refusal:
+        training_request(line.split())
+    assert words in str(refusal.value)
+    assert listing(tmp_path) == before
+
+
+def test_a_later_seed_s_folder_that_is_taken_leaves_the_first_unmade(
+    tiny_config, tiny_dataset, tmp_path
+):
+    (tmp_path / "seed1").mkdir()
+    (tmp_path / "seed1" / "thesis.txt").touch()
+    with pytest.raises(UserError, match="seed1 holds no run"):
+        fit_seeds(
+            tiny_config,
+            2,
+            dataset=tiny_dataset,
+            options=RunOptions(run_dir=tmp_path, quiet=True),
+        )
+    assert not (tmp_path / "seed0").exists()
+
+
+def test_seeds_are_a_flag_and_no_part_of_the_config():
+    request = training_request(["--seeds", "3", "--seed", "7", "--run-dir", "all"])
+    assert (request.n_seeds, request.config.seed) == (3, 7)
+    assert [str(folder) for folder in request.folders.values()] == [
+        "all/seed7",
+        "all/seed8",
+        "all/seed9",
+    ]
+    assert "seeds" not in {field.name for field in dataclasses.fields(Config)}
