@@ -160,6 +160,9 @@ class Config:
     under the worst small change of the image."""
     consistency_radius: float | None = None
     """Euclidean length of that change of the image, pixels from 0 to 1."""
+    consistency_probe: float | None = None
+    """Euclidean length of a random change around which the worst one is looked for; at
+    0 it is looked for at the image itself."""
     standardize_codes: bool | None = None
     """Whether the discriminator sees (code - prior mean) / prior deviation."""
 

@@ -62,6 +62,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "entropy_weight": (0, 1e6),
     "consistency_weight": (0, 1e6),
     "consistency_radius": (0, 1e3),
+    "consistency_probe": (0, 1e3),
 }
 _REQUIRED = ("z_dim", "seed", "prior_shape")
 _WHOLE = (

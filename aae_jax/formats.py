@@ -27,6 +27,7 @@ _ADDED: Mapping[int, Mapping[str, Any]] = {
         "entropy_weight": 0.0,
         "consistency_weight": 0.0,
         "consistency_radius": 2.0,
+        "consistency_probe": 0.0,
     },
 }
 """Fields that came to the config with each version, as runs before did without them."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int
 
 DISCRIMINATOR_EQUILIBRIUM = 1.3862943611198906
 """2 ln 2: `discriminator_loss` where codes and prior samples cannot be told apart."""
@@ -188,51 +188,6 @@ def classification_loss(
     return entropy(logits, y).mean()
 
 
-def consistency_loss(
-    infer: Callable[[Float[Array, "batch *image"]], Float[Array, "batch categories"]],
-    x: Float[Array, "batch *image"],
-    key: PRNGKeyArray,
-    *,
-    radius: float,
-) -> Float[Array, ""]:
-    """How much the categories of images change under the worst small change.
-
-    L = E[KL(q(y|x), q(y|x + r))],  r the direction in which q(y|x) changes fastest, by
-    one step of the power method from a random one, at length `radius`.
-
-    Args:
-      infer: gives the logits of categories.
-      x: `[batch, height, width, channels]`.
-      key: for the random direction.
-      radius: Euclidean length of r.
-
-    Returns:
-      Scalar, in nats, mean over the batch. No gradient goes through q(y|x) and r.
-
-    Source: virtual adversarial training, Miyato et al. 2018, section 3; it asks for no
-    label and knows nothing of images but their values. The curvature, which the paper
-    takes from a small finite difference, is exact here: float32 leaves noise of the
-    difference.
-    """
-    logits, push = jax.linearize(infer, x)
-    pull = jax.linear_transpose(push, x)
-    q = jax.nn.softmax(logits)
-
-    def curvature(r: Array) -> Array:
-        """The divergence's second derivative at x, times r."""
-        change = push(r)
-        # Against the surest category's, or that of a sure image is lost in rounding.
-        change -= jnp.take_along_axis(change, q.argmax(-1, keepdims=True), axis=-1)
-        (curved,) = pull(q * (change - (q * change).sum(axis=-1, keepdims=True)))
-        return curved
-
-    worst = _unit(curvature(_unit(jax.random.normal(key, x.shape, x.dtype))))
-    logits, worst = jax.lax.stop_gradient((logits, worst))
-    return optax.losses.kl_divergence_with_log_targets(
-        jax.nn.log_softmax(infer(x + radius * worst)), jax.nn.log_softmax(logits)
-    ).mean()
-
-
 def entropy_loss(logits: Float[Array, "batch categories"]) -> Float[Array, ""]:
     """How undecided the categories of images are: E[H(q(y|x))].
 
@@ -248,15 +203,6 @@ def entropy_loss(logits: Float[Array, "batch categories"]) -> Float[Array, ""]:
     """
     log_q = jax.nn.log_softmax(logits)
     return -(jnp.exp(log_q) * log_q).sum(axis=-1).mean()
-
-
-def _unit(r: Float[Array, "batch *image"]) -> Float[Array, "batch *image"]:
-    """Rows of length 1; a row of zeros stays one."""
-    flat = r.reshape(r.shape[0], -1)
-    # By the largest first: the squares of a sure image's gradient would be 0.
-    flat = flat / jnp.maximum(jnp.abs(flat).max(axis=1, keepdims=True), 1e-37)
-    length = jnp.sqrt(jnp.square(flat).sum(axis=1, keepdims=True))
-    return (flat / jnp.maximum(length, 1e-30)).reshape(r.shape)
 
 
 def cluster_head_loss(

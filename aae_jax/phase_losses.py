@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from aae_jax import losses
+from aae_jax.consistency import consistency_loss
 from aae_jax.networks import Code, Params
 from aae_jax.phases import Batch, Model, Terms
 
@@ -143,11 +144,12 @@ def label_generator_phase_loss(
         terms["entropy"] = losses.entropy_loss(code.require_logits())
         loss = loss + hyper.entropy_weight * terms["entropy"]
     if hyper.consistency_weight:
-        terms["consistency"] = losses.consistency_loss(
+        terms["consistency"] = consistency_loss(
             lambda x: networks.encode(params, x, _encoder_key(key)).require_logits(),
             batch.x,
             key,
             radius=hyper.consistency_radius,
+            probe=hyper.consistency_probe,
         )
         loss = loss + hyper.consistency_weight * terms["consistency"]
     return loss, terms

@@ -64,6 +64,7 @@ class Hyperparameters:
     entropy_weight: float
     consistency_weight: float
     consistency_radius: float
+    consistency_probe: float
     standardize_codes: bool
 
 
@@ -107,6 +108,7 @@ _GUIDE = Hyperparameters(
     entropy_weight=0.0,
     consistency_weight=0.0,
     consistency_radius=2.0,
+    consistency_probe=0.0,
     standardize_codes=False,
 )
 _TUNED = replace(
@@ -213,6 +215,7 @@ _TUNED_CLUSTERS = replace(
     entropy_weight=0.25,
     consistency_weight=2.5,
     consistency_radius=1.5,
+    consistency_probe=25.0,
 )
 
 # The paper's rates are for half the squared error summed over 28 x 28 pixels: so many
@@ -285,6 +288,7 @@ _CATEGORIES = (
     "entropy_weight",
     "consistency_weight",
     "consistency_radius",
+    "consistency_probe",
 )
 _NO_CLASSES = (*_LABEL_GENERATOR, *_CLASSIFICATION, *_CATEGORIES, "head_distance")
 _UNREAD: Mapping[str, tuple[str, ...]] = {

@@ -193,6 +193,7 @@ LINES = (
     "--model dim-reduction --labels 50 --n-classes 4 --head-distance 3 "
     "--generator-rate 0.1 --generator-beta1 0.2 --generator-epsilon 0.3 "
     "--generator-final 0.4 --consistency-weight 2 --consistency-radius 1.5 "
+    "--consistency-probe 9 "
     "--aggregated-categories True --entropy-weight 0.5 "
     "--label-generator-rate 0.5 --label-generator-beta1 0.6 "
     "--label-generator-epsilon 0.7 --label-generator-final 0.8 "
