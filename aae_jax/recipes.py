@@ -203,13 +203,15 @@ _TUNED_SUPERVISED = replace(
     generator_final=0.04,
 )
 # Batches of several images a cluster, and categories counted over them, or some
-# clusters starve; see docs/classes.md. They need a rate at which codes would run away
-# once they match the prior well.
+# clusters starve; and a discriminator that keeps up with them. What the decoder asks of
+# them has little to do with classes. See docs/tuning.md.
 _TUNED_CLUSTERS = replace(
     _TUNED_CLASSES,
     epochs=100,
     batch_size=250,
-    discriminator_rate=1e-3,
+    reconstruction_rate=3e-4,
+    discriminator_rate=4e-3,
+    # At this rate codes would run away once they match the prior well.
     label_generator_rate=2e-3,
     aggregated_categories=True,
     entropy_weight=0.25,
