@@ -44,7 +44,7 @@ types: $(READY)
 	$(BIN)/pyrefly check
 
 bench: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 pythae==0.1.2
 	$(BIN)/python benchmarks/step.py $(ARGS)
 
 lock:
