@@ -11,11 +11,11 @@ import numpy as np
 from aae_jax.config import Config
 from aae_jax.data import Dataset
 from aae_jax.devices import on_each, one_copy
+from aae_jax.feeds import Feed
 from aae_jax.first_state import first_states
 from aae_jax.host_loop import run_loop
 from aae_jax.job import Job, prepare
 from aae_jax.journal import Journal
-from aae_jax.loop import TrainingData
 from aae_jax.messages import Say, say_on_stderr
 from aae_jax.metrics import numbers_in
 from aae_jax.options import RunOptions, check_seeds
@@ -173,9 +173,9 @@ def _run_loop(
     say: Say,
 ) -> tuple[States, float]:
     """`run_loop` from what the folders hold to states on a single device."""
-    carries, data = on_each(carries, job.mesh), job.training_data()
+    carries, feeds = on_each(carries, job.mesh), job.feeds()
     loop, measure = job.loop(), job.measure()
-    carries = _compile(loop, carries, data, say=None if job.plan.quiet else say)
+    carries = _compile(loop, carries, feeds, say=None if job.plan.quiet else say)
     step = int(carries[0].state.step)
     with ExitStack() as opened:
         journals = [
@@ -188,7 +188,7 @@ def _run_loop(
             job.plan,
             loop,
             carries,
-            data=data,
+            feeds=feeds,
             journals=journals,
             stop=stop,
             seconds=seconds,
@@ -197,12 +197,13 @@ def _run_loop(
 
 
 def _compile(
-    loop: Loops, carries: States, data: tuple[TrainingData, ...], *, say: Say | None
+    loop: Loops, carries: States, feeds: Sequence[Feed], *, say: Say | None
 ) -> States:
     """A call of no steps, before the clock starts: seconds are those of training."""
     if say is not None:
         say("compiling; the first step comes in a few seconds")
-    return loop(carries, data, np.int32(carries[0].state.step))
+    step = int(carries[0].state.step)
+    return loop(carries, tuple(feed.window(step) for feed in feeds), np.int32(step))
 
 
 def _stopped(

@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from aae_jax.feeds import Feed
 from aae_jax.journal import Journal, means
-from aae_jax.loop import LoopState, TrainingData
+from aae_jax.loop import LoopState
 from aae_jax.plan import Plan
 from aae_jax.reporting import Reporter
 from aae_jax.signals import StopRequest
@@ -50,7 +51,7 @@ def run_loop(
     loop: Loops,
     carries: States,
     *,
-    data: tuple[TrainingData, ...],
+    feeds: Sequence[Feed],
     journals: Sequence[Journal],
     stop: StopRequest,
     seconds: float,
@@ -61,7 +62,7 @@ def run_loop(
       plan: how long.
       loop: compiled, see `together`.
       carries: the states to begin with, one for each run; donated.
-      data: the images to train on, on the device, for each run.
+      feeds: the images of each run.
       journals: where each run is written.
       stop: read after each chunk.
       seconds: spent on training before.
@@ -81,7 +82,8 @@ def run_loop(
             steps = step, min(step + chunk, plan.epoch_end(step))
             before, step = steps
             began = time.perf_counter()
-            carries = jax.block_until_ready(loop(carries, data, np.int32(step)))
+            windows = tuple(feed.window(before) for feed in feeds)
+            carries = jax.block_until_ready(loop(carries, windows, np.int32(step)))
             elapsed = time.perf_counter() - began
             for journal, carry in zip(journals, carries, strict=True):
                 journal.refuse_not_finite(carry, steps=steps)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from aae_jax.config import Config
 from aae_jax.data import Dataset
 from aae_jax.devices import make_mesh, on_each
+from aae_jax.feeds import Feed, TrainingData
 from aae_jax.first_state import Start, make_start
 from aae_jax.holdout import hold_out, watched
-from aae_jax.loop import TrainingData, make_loop
+from aae_jax.loop import make_loop
 from aae_jax.measure import Measure, make_measure
 from aae_jax.messages import Say
 from aae_jax.options import RunOptions
@@ -54,12 +56,16 @@ class Job:
         """The loop, compiled when it is called."""
         return together(make_loop(self.config, self.step, mesh=self.mesh))
 
-    def training_data(self) -> tuple[TrainingData, ...]:
-        """What each run trains on, on the devices; the images are there once."""
+    def feeds(self) -> tuple[Feed, ...]:
+        """What each run trains on; the images are on the devices once."""
         train_rows, _ = hold_out(len(self.dataset.x_train))
         x = jnp.asarray(self.dataset.x_train[train_rows])
-        data = tuple(self._with_labels(TrainingData(x), y) for y in self.labels)
-        return on_each(data, self.mesh)
+        data = [self._with_labels(TrainingData(x), y) for y in self.labels]
+        keys = [jax.random.key(record.config.seed) for record in self.records]
+        return tuple(
+            Feed(self.config, each, key, mesh=self.mesh)
+            for each, key in zip(on_each(data, self.mesh), keys, strict=True)
+        )
 
     def _with_labels(
         self, data: TrainingData, y: NDArray[np.int32] | None

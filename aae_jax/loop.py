@@ -1,4 +1,4 @@
-"""The compiled loop: many steps in one call, on a data set that stays on the device."""
+"""The compiled loop: many steps in one call, on images that are on the device."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,8 +14,6 @@ from aae_jax.devices import split
 from aae_jax.phases import Batch, Phase
 from aae_jax.priors import Prior
 from aae_jax.training import (
-    LABELLED_ORDER_STREAM,
-    ORDER_STREAM,
     SHIFT_STREAM,
     StepInfo,
     TrainState,
@@ -43,39 +41,27 @@ class LoopState:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class TrainingData:
-    """All images to train on, on the device.
+class Window:
+    """Images that the next steps take, on the device; see `feeds`.
 
     Attributes:
-      x: `[n, height, width, channels]`, uint8.
-      y: `[n]`, labels, -1 where there is none; None for data without labels.
-      labelled: `[m]`, rows of the images with a label; None for data without.
+      x: `[m, height, width, channels]`, uint8.
+      y: `[m]`, labels, -1 where there is none; None for data without labels.
+      rows: `[n]`, which of the m are taken, in the order in which they are.
+      labelled_rows: `[n]`, the same for the labelled images beside them; None where
+        there are none.
+      first_step: the step that takes the first of them, int32.
     """
 
-    x: UInt8[Array, "n height width channels"]
-    y: Int[Array, " n"] | None = None
-    labelled: Int[Array, " m"] | None = None
+    x: UInt8[Array, "m height width channels"]
+    y: Int[Array, " m"] | None
+    rows: Int[Array, " n"]
+    labelled_rows: Int[Array, " n"] | None
+    first_step: Int[Array, ""]
 
 
 NEVER = np.int32(2**31 - 1)
-Loop = Callable[[LoopState, TrainingData, np.int32], LoopState]
-
-
-def data_order(key: PRNGKeyArray, epoch: Array, *, n_images: int) -> Int[Array, " n"]:
-    """The order of the images in an epoch: a permutation of (run's key, epoch)."""
-    key = jax.random.fold_in(jax.random.fold_in(key, ORDER_STREAM), epoch)
-    return jax.random.permutation(key, n_images)
-
-
-def labelled_order(
-    key: PRNGKeyArray, epoch: Array, labelled: Int[Array, " m"], *, n: int
-) -> Int[Array, " n"]:
-    """n labelled rows for an epoch of all images: each as often as any, but for one."""
-    key = jax.random.fold_in(jax.random.fold_in(key, LABELLED_ORDER_STREAM), epoch)
-    passes = -(-n // len(labelled))
-    keys = jax.random.split(key, passes)
-    orders = jax.vmap(lambda key: jax.random.permutation(key, labelled))(keys)
-    return orders.reshape(-1)[:n]
+Loop = Callable[[LoopState, Window, np.int32], LoopState]
 
 
 def init_loop(
@@ -108,37 +94,35 @@ def init_loop(
 
 
 def make_loop(config: Config, step: Update, *, mesh: Mesh | None = None) -> Loop:
-    """Many steps in one compiled call: `loop(carry, data, until)`.
+    """Many steps in one compiled call: `loop(carry, window, until)`.
 
     Batches are gathered and scaled on the device. The loop runs until the state's step
-    is `until`, which must not lie beyond the end of the epoch. Where calls begin and
-    end never changes a number. `carry` is donated: use the returned one.
+    is `until`, which must not lie beyond the last batch of the window. Where calls
+    begin and end never changes a number. `carry` is donated: use the returned one.
 
-    With a mesh each of its devices takes a part of every batch; `carry` and `data` must
-    be on each of them.
+    With a mesh each of its devices takes a part of every batch; `carry` and `window`
+    must be on each of them.
     """
 
     batch_size = config.hyperparameters.batch_size
 
-    def loop(carry: LoopState, data: TrainingData, until: Array) -> LoopState:
-        n_images = data.x.shape[0]
-        steps_per_epoch = config.steps_per_epoch(n_images)
-        first_step = carry.state.step
-        epoch = first_step // steps_per_epoch
-        orders = [data_order(carry.state.key, epoch, n_images=n_images)]
-        if data.labelled is not None:
-            n = steps_per_epoch * batch_size
-            orders += [labelled_order(carry.state.key, epoch, data.labelled, n=n)]
+    def loop(carry: LoopState, window: Window, until: Array) -> LoopState:
+        def batch_of(index: Array) -> Batch:
+            first = (index - window.first_step) * batch_size
+            each = (window.rows, window.labelled_rows)
+            return take(
+                window,
+                *(
+                    jax.lax.dynamic_slice(rows, (first,), (batch_size,))
+                    for rows in each
+                    if rows is not None
+                ),
+            )
 
         def body(index: Array, carry: LoopState) -> LoopState:
-            first = (index - epoch * steps_per_epoch) * batch_size
-            rows = [
-                jax.lax.dynamic_slice(order, (first,), (batch_size,))
-                for order in orders
-            ]
             key = jax.random.fold_in(carry.state.key, SHIFT_STREAM)
             key = jax.random.fold_in(key, index)
-            batch = shifted(take(data, *rows), key, config.hyperparameters.shift)
+            batch = shifted(batch_of(index), key, config.hyperparameters.shift)
             state, info = step(carry.state, split(batch, mesh))
             sums = jax.tree.map(jnp.add, carry.sums, info)
             first_bad = {
@@ -149,7 +133,7 @@ def make_loop(config: Config, step: Update, *, mesh: Mesh | None = None) -> Loop
                 state, sums, jax.tree.map(jnp.minimum, carry.first_bad, first_bad)
             )
 
-        return jax.lax.fori_loop(first_step, until, body, carry)
+        return jax.lax.fori_loop(carry.state.step, until, body, carry)
 
     return jax.jit(loop, donate_argnums=0)
 
@@ -180,17 +164,17 @@ def _shifted(x: Array, key: PRNGKeyArray, pixels: int) -> Array:
 
 
 def take(
-    data: TrainingData,
+    window: Window,
     rows: Int[Array, " batch"],
     labelled_rows: Int[Array, " labelled"] | None = None,
 ) -> Batch:
-    """The named rows of the data, images scaled to [0, 1]."""
-    x, y = _take(data, rows)
+    """The named rows of the window, images scaled to [0, 1]."""
+    x, y = _take(window, rows)
     if labelled_rows is None:
         return Batch(x, y)
-    return Batch(x, y, *_take(data, labelled_rows))
+    return Batch(x, y, *_take(window, labelled_rows))
 
 
-def _take(data: TrainingData, rows: Array) -> tuple[Array, Array | None]:
-    x = data.x[rows].astype(jnp.float32) / 255
-    return x, None if data.y is None else data.y[rows]
+def _take(window: Window, rows: Array) -> tuple[Array, Array | None]:
+    x = window.x[rows].astype(jnp.float32) / 255
+    return x, None if window.y is None else window.y[rows]

@@ -16,12 +16,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
+from pythae.data.datasets import BaseDataset
+from pythae.models import Adversarial_AE, Adversarial_AE_Config
+from pythae.models.base.base_utils import ModelOutput
+from pythae.models.nn import BaseDecoder, BaseDiscriminator, BaseEncoder
+from pythae.trainers import AdversarialTrainer, AdversarialTrainerConfig
 from torch import nn
 from torch.nn import functional
 
 from aae_jax import Batch, Config, TrainState, init, make_step, make_update
 from aae_jax.environment import usable_cores
-from aae_jax.loop import TrainingData, init_loop, make_loop, take
+from aae_jax.feeds import Feed, TrainingData
+from aae_jax.loop import init_loop, make_loop, take
 from aae_jax.phases import make_model
 from aae_jax.variants import phases_of
 
@@ -36,8 +42,9 @@ def ours(images: np.ndarray, config: Config = CONFIG) -> Run:
     """The compiled loop, as train.py runs it."""
     step = make_step(config)
     loop = make_loop(config, step)
-    data = TrainingData(jnp.asarray(images))
-    carry = init_loop(config, jax.random.key(0), step=step, image_shape=SHAPE)
+    key = jax.random.key(0)
+    window = Feed(config, TrainingData(jnp.asarray(images)), key).window(0)
+    carry = init_loop(config, key, step=step, image_shape=SHAPE)
     done = 0
 
     def run(n: int) -> None:
@@ -45,7 +52,7 @@ def ours(images: np.ndarray, config: Config = CONFIG) -> Run:
         if done + n > config.steps_per_epoch(N_IMAGES):
             raise ValueError("the turns together must fit in one epoch")
         done += n
-        carry = jax.block_until_ready(loop(carry, data, np.int32(done)))
+        carry = jax.block_until_ready(loop(carry, window, np.int32(done)))
 
     return run
 
@@ -53,7 +60,9 @@ def ours(images: np.ndarray, config: Config = CONFIG) -> Run:
 def separate_programs(images: np.ndarray) -> Run:
     """Our three phases, each compiled by itself, in a loop of Python."""
     updates = [jax.jit(make_update(CONFIG, phase)) for phase in phases_of(CONFIG)]
-    data = TrainingData(jnp.asarray(images))
+    window = Feed(CONFIG, TrainingData(jnp.asarray(images)), jax.random.key(0)).window(
+        0
+    )
     gather = jax.jit(take)
     state = init(CONFIG, jax.random.key(0), image_shape=SHAPE)
     rng = np.random.default_rng(0)
@@ -61,7 +70,7 @@ def separate_programs(images: np.ndarray) -> Run:
     def run(n: int) -> None:
         nonlocal state
         for _ in range(n):
-            batch = gather(data, rng.integers(0, N_IMAGES, BATCH))
+            batch = gather(window, rng.integers(0, N_IMAGES, BATCH))
             for update in updates:
                 state, _ = update(state, batch)
         jax.block_until_ready(state)
@@ -129,53 +138,55 @@ def torch_loop(
     return run
 
 
+class _Encoder(BaseEncoder):
+    """The guide's encoder, as pythae takes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = _mlp(784, 2)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        z = self.layers(x.flatten(1))
+        return ModelOutput(embedding=z, log_covariance=torch.zeros_like(z))
+
+
+class _Decoder(BaseDecoder):
+    """The guide's decoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = _mlp(2, 784)
+
+    def forward(self, z: torch.Tensor) -> Any:
+        x_hat = torch.sigmoid(self.layers(z))
+        return ModelOutput(reconstruction=x_hat.reshape(-1, 1, 28, 28))
+
+
+class _Discriminator(BaseDiscriminator):
+    """The guide's discriminator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = _mlp(2, 1)
+
+    def forward(self, z: torch.Tensor) -> Any:
+        return ModelOutput(embedding=torch.sigmoid(self.layers(z)))
+
+
 def pythae_trainer(images: np.ndarray, steps: int) -> Run:
     """pythae's trainer as its users call it: less work, two losses and two Adams.
 
     It takes images in float32 and does whole passes, so each turn is a pass over
     `steps` batches.
     """
-    from pythae.models import Adversarial_AE, Adversarial_AE_Config
-    from pythae.models.base.base_utils import ModelOutput
-    from pythae.models.nn import BaseDecoder, BaseDiscriminator, BaseEncoder
-    from pythae.trainers import AdversarialTrainer, AdversarialTrainerConfig
-
-    class Encoder(BaseEncoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = _mlp(784, 2)
-
-        def forward(self, x: torch.Tensor) -> Any:
-            z = self.layers(x.flatten(1))
-            return ModelOutput(embedding=z, log_covariance=torch.zeros_like(z))
-
-    class Decoder(BaseDecoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = _mlp(2, 784)
-
-        def forward(self, z: torch.Tensor) -> Any:
-            x_hat = torch.sigmoid(self.layers(z))
-            return ModelOutput(reconstruction=x_hat.reshape(-1, 1, 28, 28))
-
-    class Discriminator(BaseDiscriminator):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = _mlp(2, 1)
-
-        def forward(self, z: torch.Tensor) -> Any:
-            return ModelOutput(embedding=torch.sigmoid(self.layers(z)))
-
     shape = {"input_dim": (1, 28, 28), "latent_dim": 2}
     model = Adversarial_AE(
         Adversarial_AE_Config(**shape, deterministic_posterior=True),
-        encoder=Encoder(),
-        decoder=Decoder(),
-        discriminator=Discriminator(),
+        encoder=_Encoder(),
+        decoder=_Decoder(),
+        discriminator=_Discriminator(),
     )
     x = torch.from_numpy(images[: steps * BATCH].reshape(-1, 1, 28, 28)) / 255
-    from pythae.data.datasets import BaseDataset
-
     with contextlib.redirect_stdout(io.StringIO()):
         trainer = AdversarialTrainer(
             model=model,

@@ -15,7 +15,8 @@ import numpy as np
 
 from aae_jax.config import Config
 from aae_jax.devices import make_mesh, on_each, one_copy
-from aae_jax.loop import TrainingData, init_loop, make_loop
+from aae_jax.feeds import Feed, TrainingData
+from aae_jax.loop import init_loop, make_loop
 from aae_jax.training import make_step
 
 SHAPE, BATCH, STEPS_PER_EPOCH = (6, 6, 1), 40, 10
@@ -60,11 +61,13 @@ def compare(model: str, dtype: str, steps: int) -> dict[str, float]:
             carry,
         )
         carry, shared = on_each((carry, data), mesh)
+        feed = Feed(config, shared, jax.random.key(0), mesh=mesh)
         loop = make_loop(config, step, mesh=mesh)
-        program = loop.lower(carry, shared, np.int32(steps)).compile()
+        program = loop.lower(carry, feed.window(0), np.int32(steps)).compile()
         all_reduces = program.as_text().count(" all-reduce(")
         for until in range(STEPS_PER_EPOCH, steps + 1, STEPS_PER_EPOCH):
-            carry = program(carry, shared, np.int32(until))
+            window = feed.window(until - STEPS_PER_EPOCH)
+            carry = program(carry, window, np.int32(until))
         parameters.append(one_copy(carry.state.params))
     differences = jax.tree.map(lambda a, b: abs(a - b).max(), *parameters)
     assert all(leaf.dtype == dtype for leaf in jax.tree.leaves(differences))

@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from aae_jax.config import Config
-from aae_jax.loop import TrainingData, init_loop, make_loop
+from aae_jax.loop import Window, init_loop, make_loop
 from aae_jax.priors import make_prior
 from aae_jax.training import init, make_step
 from aae_jax.variants import VARIANTS
@@ -40,11 +40,12 @@ def test_what_is_said_to_do_nothing_in_a_variant_is_never_read(
     monkeypatch.setattr(Config, "hyperparameters", watched)
 
     step, rows = make_step(config), jax.numpy.arange(20)
-    data = TrainingData(jax.numpy.zeros((20, *SHAPE), "uint8"), rows, rows)
+    x = jax.numpy.zeros((20, *SHAPE), "uint8")
+    window = Window(x, rows, rows, rows, jax.numpy.int32(0))
 
     def train(key):
         carry = init_loop(config, key, step=step, image_shape=SHAPE)
-        return make_loop(config, step)(carry, data, 1)
+        return make_loop(config, step)(carry, window, 1)
 
     jax.eval_shape(train, jax.random.key(0))
     # Steps are given; networks are described whether a variant has them or not.

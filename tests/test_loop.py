@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from states import assert_same_bits
 
+from aae_jax.feeds import Feed, TrainingData, data_order
 from aae_jax.loop import (
     NEVER,
-    TrainingData,
-    data_order,
+    Window,
     init_loop,
     make_loop,
     shifted,
@@ -58,13 +58,24 @@ def begin(tiny_config, step):
 
 
 @pytest.fixture(scope="module")
-def run(begin, loop, data):
+def window_of(tiny_config):
+    """`window_of(data, seed, step)`: what the loop takes in that step's epoch."""
+
+    def window_of(data, seed=0, step=0):
+        return Feed(tiny_config, data, jax.random.key(seed)).window(step)
+
+    return window_of
+
+
+@pytest.fixture(scope="module")
+def run(begin, loop, data, tiny_config):
     """`run(ends, seed)`: the loop's state after calls that end at the given steps."""
 
     def run(ends, seed=0):
-        carry = begin(seed)
+        carry, feed = begin(seed), Feed(tiny_config, data, jax.random.key(seed))
         for end in ends:
-            carry = loop(carry, data, np.int32(end))
+            window = feed.window(int(carry.state.step))
+            carry = loop(carry, window, np.int32(end))
         return carry
 
     return run
@@ -73,7 +84,12 @@ def run(begin, loop, data):
 @pytest.fixture(scope="module")
 def single_step(step, data):
     """The step on named rows of the data, outside the loop."""
-    return jax.jit(lambda state, rows: step(state, take(data, rows)))
+    return jax.jit(lambda state, rows: step(state, take(whole(data), rows)))
+
+
+def whole(data):
+    """The data as a window of which nobody has asked in which order."""
+    return Window(data.x, data.y, jnp.arange(len(data.x)), None, jnp.int32(0))
 
 
 def test_loop_equals_single_steps(single_step, run, begin):
@@ -98,10 +114,10 @@ def test_loop_is_compiled_once(run, loop):
     assert loop._cache_size() == 1
 
 
-def test_loop_gives_its_carry_away(begin, loop, data):
+def test_loop_gives_its_carry_away(begin, loop, data, window_of):
     carry = begin()
     before = jax.tree.leaves(carry.state.params)
-    loop(carry, data, np.int32(1))
+    loop(carry, window_of(data), np.int32(1))
     assert all(leaf.is_deleted() for leaf in before)
 
 
@@ -162,9 +178,9 @@ def test_the_loop_takes_each_epoch_s_images_once_in_a_new_order(tiny_config, dat
     orders = [
         np.asarray(data_order(key, jnp.int32(epoch), n_images=110)) for epoch in (0, 1)
     ]
-    seen = 0
+    seen, feed = 0, Feed(config, labelled, jax.random.key(0))
     for step in range(2 * STEPS_PER_EPOCH):
-        carry = loop(carry, labelled, np.int32(step + 1))
+        carry = loop(carry, feed.window(step), np.int32(step + 1))
         epoch, position = divmod(step, STEPS_PER_EPOCH)
         rows = orders[epoch][20 * position : 20 * position + 20]
         # Sums of 110 rows' squares are whole numbers that float32 holds exactly.
@@ -173,7 +189,7 @@ def test_the_loop_takes_each_epoch_s_images_once_in_a_new_order(tiny_config, dat
         seen = squares
 
 
-def test_a_step_is_traced_once_for_its_sums_and_the_loop(tiny_config, data):
+def test_a_step_is_traced_once_for_its_sums_and_the_loop(tiny_config, data, window_of):
     traced = []
 
     def loss(params, batch, key, model):
@@ -185,12 +201,12 @@ def test_a_step_is_traced_once_for_its_sums_and_the_loop(tiny_config, data):
     carry = init_loop(tiny_config, key, step=step, image_shape=SHAPE, phases=phases)
     y = jnp.zeros(N_IMAGES, jnp.int32)
     labelled = TrainingData(data.x, y, jnp.arange(5))
-    make_loop(tiny_config, step)(carry, labelled, np.int32(2))
+    make_loop(tiny_config, step)(carry, window_of(labelled), np.int32(2))
     assert traced == [(20, *SHAPE)]
 
 
 def test_data_order_is_a_permutation_of_key_and_epoch():
-    order = jax.jit(data_order, static_argnames="n_images")
+    order = data_order
     orders = {
         (seed, epoch): np.asarray(order(jax.random.key(seed), epoch, n_images=110))
         for seed in (0, 1)
@@ -208,11 +224,11 @@ def test_take_scales_bytes_to_the_unit_interval():
     data = TrainingData(
         jnp.array([0, 51, 255], jnp.uint8).reshape(3, 1, 1, 1), jnp.array([4, -1, 6])
     )
-    batch = take(data, jnp.array([2, 1]))
+    batch = take(whole(data), jnp.array([2, 1]))
     assert batch.x.dtype == jnp.float32
     np.testing.assert_allclose(batch.x.ravel(), [1.0, 0.2])
     np.testing.assert_array_equal(batch.y, [6, -1])
-    assert take(TrainingData(data.x), jnp.array([0])).y is None
+    assert take(whole(TrainingData(data.x)), jnp.array([0])).y is None
 
 
 def length_loss(params, batch, key, model):
@@ -220,7 +236,7 @@ def length_loss(params, batch, key, model):
     return (z * z).mean(), {}
 
 
-def test_first_bad_names_the_phase_and_the_step(tiny_config, data):
+def test_first_bad_names_the_phase_and_the_step(tiny_config, data, window_of):
     """One white image poisons a phase; the next is ill at once, the first later."""
 
     def poisoned_loss(params, batch, key, model):
@@ -244,7 +260,7 @@ def test_first_bad_names_the_phase_and_the_step(tiny_config, data):
         (bad + 1, [never, bad, bad]),
         (bad + 3, [bad + 1, bad, bad]),
     ):
-        carry = loop(carry, white, np.int32(end))
+        carry = loop(carry, window_of(white), np.int32(end))
         names = ("reconstruction", "poison", "after")
         assert [int(carry.first_bad[name]) for name in names] == expected
 
@@ -273,9 +289,11 @@ def test_shifted_images_are_the_images_elsewhere():
     assert shifted(Batch(x), jax.random.key(0), 1).x_labelled is None
 
 
-def test_a_training_with_shifts_is_another(tiny_config, step, begin, loop, data):
-    moving = make_loop(replace(tiny_config, shift=1), step)
-    plain = loop(begin(), data, np.int32(1)).state.params
-    moved = moving(begin(), data, np.int32(1)).state.params
+def test_a_training_with_shifts_is_another(
+    tiny_config, step, begin, loop, data, window_of
+):
+    moving, window = make_loop(replace(tiny_config, shift=1), step), window_of(data)
+    plain = loop(begin(), window, np.int32(1)).state.params
+    moved = moving(begin(), window, np.int32(1)).state.params
     with pytest.raises(AssertionError, match="differs"):
         assert_same_bits(plain, moved)

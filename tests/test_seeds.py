@@ -16,8 +16,9 @@ from aae_jax.checkpoint import checkpoint_steps
 from aae_jax.cli import training_request
 from aae_jax.config import Config
 from aae_jax.errors import UserError
+from aae_jax.feeds import Feed, TrainingData
 from aae_jax.fitting import fit_seeds
-from aae_jax.loop import TrainingData, init_loop, make_loop
+from aae_jax.loop import init_loop, make_loop
 from aae_jax.options import RunOptions
 from aae_jax.run import Run
 from aae_jax.run_folder import RunFolder, newest_run
@@ -50,9 +51,13 @@ def test_ten_steps_together_are_ten_steps_alone(tiny_config, tiny_dataset, setti
     def begin(seed):
         return init_loop(config, jax.random.key(seed), step=step, image_shape=SHAPE)
 
-    ended = together(loop)(tuple(map(begin, SEEDS)), tuple(data), np.int32(10))
-    for seed, mine, carry in zip(SEEDS, data, ended, strict=True):
-        alone = loop(begin(seed), mine, np.int32(10))
+    windows = tuple(
+        Feed(config, each, jax.random.key(seed)).window(0)
+        for seed, each in zip(SEEDS, data, strict=True)
+    )
+    ended = together(loop)(tuple(map(begin, SEEDS)), windows, np.int32(10))
+    for seed, window, carry in zip(SEEDS, windows, ended, strict=True):
+        alone = loop(begin(seed), window, np.int32(10))
         assert int(carry.state.step) == int(alone.state.step) == 10
         for a, b in zip(
             jax.tree.leaves((carry.state.weights, carry.sums)),

@@ -1,0 +1,91 @@
+"""Where the loop's images come from, and in which order.
+
+The order of an epoch is a function of the run's key and the epoch alone, so a resumed
+run takes the images that it would have taken.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jaxtyping import Array, Int, PRNGKeyArray, UInt8
+
+from aae_jax.config import Config
+from aae_jax.devices import on_each
+from aae_jax.loop import Window
+from aae_jax.training import LABELLED_ORDER_STREAM, ORDER_STREAM
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TrainingData:
+    """All images to train on, on the device.
+
+    Attributes:
+      x: `[n, height, width, channels]`, uint8.
+      y: `[n]`, labels, -1 where there is none; None for data without labels.
+      labelled: `[m]`, rows of the images with a label; None for data without.
+    """
+
+    x: UInt8[Array, "n height width channels"]
+    y: Int[Array, " n"] | None = None
+    labelled: Int[Array, " m"] | None = None
+
+
+class Feed:
+    """The images of a run, epoch by epoch: always the same ones in a new order.
+
+    It is drawn once an epoch: of a million images that takes longer than many steps.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        data: TrainingData,
+        key: PRNGKeyArray,
+        *,
+        mesh: Mesh | None = None,
+    ) -> None:
+        """`key` is the run's, the same at every step; `data` is on the mesh already."""
+        self._data, self._key, self._mesh = data, key, mesh
+        self._steps = config.steps_per_epoch(len(data.x))
+        self._n = self._steps * config.hyperparameters.batch_size
+        self._window: Window | None = None
+        self._epoch = -1
+
+    def window(self, step: int) -> Window:
+        """What the epoch of a step takes."""
+        epoch = step // self._steps
+        if self._window is None or epoch != self._epoch:
+            key, labelled = self._key, self._data.labelled
+            rows = data_order(key, epoch, n_images=len(self._data.x))
+            if labelled is not None:
+                labelled = labelled_order(key, epoch, labelled, n=self._n)
+            rows, labelled = on_each((rows, labelled), self._mesh)
+            first = jnp.int32(epoch * self._steps)
+            x, y = self._data.x, self._data.y
+            self._window, self._epoch = Window(x, y, rows, labelled, first), epoch
+        return self._window
+
+
+@partial(jax.jit, static_argnames="n_images")
+def data_order(
+    key: PRNGKeyArray, epoch: int | Array, *, n_images: int
+) -> Int[Array, " n"]:
+    """The order of the images in an epoch: a permutation of (run's key, epoch)."""
+    key = jax.random.fold_in(jax.random.fold_in(key, ORDER_STREAM), epoch)
+    return jax.random.permutation(key, n_images)
+
+
+@partial(jax.jit, static_argnames="n")
+def labelled_order(
+    key: PRNGKeyArray, epoch: int | Array, labelled: Int[Array, " m"], *, n: int
+) -> Int[Array, " n"]:
+    """n labelled rows for an epoch of all images: each as often as any, but for one."""
+    key = jax.random.fold_in(jax.random.fold_in(key, LABELLED_ORDER_STREAM), epoch)
+    passes = -(-n // len(labelled))
+    keys = jax.random.split(key, passes)
+    orders = jax.vmap(lambda key: jax.random.permutation(key, labelled))(keys)
+    return orders.reshape(-1)[:n]
