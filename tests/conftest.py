@@ -1,6 +1,7 @@
 """Annotations checked at run time, strict shapes, and small things to train on."""
 
 import functools
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,10 @@ for tree in (Batch, TrainState, StepInfo, LoopState, TrainingData, Window):
     tree.__init__ = tree.__init__.__wrapped__
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# A shell's job in the background is deaf to Ctrl-C, and so are all that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TINY_SHAPE = (8, 8, 1)
 

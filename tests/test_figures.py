@@ -1,5 +1,6 @@
 """Pictures: what is drawn where, in rendered pixels; files; every shape of input."""
 
+import itertools
 import subprocess
 import sys
 
@@ -246,6 +247,21 @@ def test_counts_stand_under_the_names_of_columns(tmp_path):
     pixels_of(figure, tmp_path / "heads.png")
     names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert names == ["a\n1,200", "b\n0", "c\n7"]
+
+
+def test_counts_of_many_columns_stand_apart(tmp_path):
+    figure = figures.table_figure(
+        np.ones((2, 30, 4, 4, 1), np.float32),
+        heading="Heads",
+        caption="",
+        title=TITLE,
+        column_names=[str(column) for column in range(30)],
+        column_counts=[1036] * 30,
+    )
+    pixels_of(figure, tmp_path / "heads.png")
+    boxes = [each.get_window_extent() for each in figure.axes[0].get_xticklabels()]
+    for left, right in itertools.pairwise(boxes):
+        assert left.x1 < right.x0
 
 
 def test_a_legend_says_when_it_cannot_name_all_classes(tmp_path):

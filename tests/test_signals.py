@@ -1,5 +1,6 @@
 """Stopping: the first signal is a request, the second ends the process."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -30,15 +31,21 @@ with StopRequest() as stop:
 HEARD = "stopping: saving first; a second signal ends at once\n"
 
 
+@contextlib.contextmanager
 def waiting(program):
+    """A process that runs the program; nothing is left of it afterwards."""
     process = subprocess.Popen(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout.readline() == "ready\n"
-    return process
+    with process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("first", STOPPING)

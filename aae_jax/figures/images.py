@@ -13,6 +13,8 @@ from aae_jax.figures.page import WIDTH, page, shortened, style
 
 _PAIR_COLUMNS = 10
 _FRAME = 1.0  # inches of a page's width that ticks and labels take
+_POINTS = 72  # an inch
+_LETTER = 0.7  # width of a digit and what parts it from the next name, in sizes
 _TALLEST = 7.4
 _NAME_LETTERS = 8
 
@@ -135,10 +137,13 @@ def table_figure(
         pairs = zip(names, column_counts, strict=True)
         names = [f"{name}\n{count:,}" for name, count in pairs]
     axes.set_xticks(width * (np.arange(len(names)) + 0.5) - 0.5, names)
+    letters = max((len(line) for name in names for line in name.split("\n")), default=1)
     names = [shortened(name, _NAME_LETTERS) for name in row_names]
     axes.set_yticks(height * (np.arange(len(names)) + 0.5) - 0.5, names)
     style(axes, frame=False)
     axes.tick_params(length=0)
+    room = _POINTS * (WIDTH - _FRAME) / images.shape[1]
+    axes.tick_params(axis="x", labelsize=min(9, room / (_LETTER * letters)))
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set_parse_math(False)
     return figure
