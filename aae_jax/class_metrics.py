@@ -2,11 +2,10 @@
 
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 
 
 def classification_error(
-    y_logits: Float[NDArray, "n categories"], y: Int[NDArray, " n"]
+    y_logits: Float[np.ndarray, "n categories"], y: Int[np.ndarray, " n"]
 ) -> float | None:
     """Share of the labelled images whose likeliest category is not their label.
 
@@ -20,8 +19,8 @@ def classification_error(
 
 
 def log_odds(
-    y_logits: Float[NDArray, "n categories"],
-) -> Float[NDArray, "n categories"]:
+    y_logits: Float[np.ndarray, "n categories"],
+) -> Float[np.ndarray, "n categories"]:
     """log q(y|x) / (1 - q(y|x)): the order of the shares, which round to 1 too early.
 
     log q_k / (1 - q_k) = y_k - log sum_{j != k} exp(y_j)
@@ -44,8 +43,8 @@ def log_odds(
 
 
 def name_clusters(
-    y_logits: Float[NDArray, "n clusters"], y: Int[NDArray, " n"]
-) -> Int[NDArray, " clusters"] | None:
+    y_logits: Float[np.ndarray, "n clusters"], y: Int[np.ndarray, " n"]
+) -> Int[np.ndarray, " clusters"] | None:
     """The class of each cluster: that of the labelled image surest to belong to it.
 
     Returns:
@@ -60,9 +59,9 @@ def name_clusters(
 
 
 def cluster_error(
-    y_logits: Float[NDArray, "n clusters"],
-    y: Int[NDArray, " n"],
-    classes: Int[NDArray, " clusters"],
+    y_logits: Float[np.ndarray, "n clusters"],
+    y: Int[np.ndarray, " n"],
+    classes: Int[np.ndarray, " clusters"],
 ) -> dict[str, float] | None:
     """How well clusters tell the classes once each cluster has been given a class.
 

@@ -11,10 +11,10 @@ from typing import Any
 PACKAGES = ("aae-jax", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
-def this_environment(*, devices: int = 1) -> dict[str, Any]:
+def this_environment(*, devices: int = 1, together: int = 1) -> dict[str, Any]:
     """Versions, source, platform, devices, cores this process may use, flags of XLA.
 
-    `devices` is how many share the work.
+    `devices` is how many share the work, `together` how many runs share a program.
     """
     import jax
 
@@ -27,7 +27,9 @@ def this_environment(*, devices: int = 1) -> dict[str, Any]:
         "device": found[0].device_kind,
         "device_count": len(found),
         "devices": devices,
+        "together": together,
         "cores": usable_cores(),
+        "matmul_precision": jax.config.jax_default_matmul_precision,
         "XLA_FLAGS": os.environ.get("XLA_FLAGS"),
     }
 

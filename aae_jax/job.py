@@ -108,7 +108,10 @@ def prepare(
     configs = [replace(config, seed=seed) for seed in seeds]
     tell = None if options.quiet else say
     labels = [kept_labels(each, dataset, say=tell) for each in configs]
-    records = [make_record(each, dataset, options, phases=phases) for each in configs]
+    records = [
+        make_record(each, dataset, options, phases=phases, together=len(seeds))
+        for each in configs
+    ]
     step = make_step(config, prior=prior, phases=phases)
     start = make_start(
         config,

@@ -5,15 +5,14 @@ from typing import Literal
 import jax
 import numpy as np
 from jaxtyping import Int
-from numpy.typing import NDArray
 
 from aae_jax.errors import UserError
 from aae_jax.training import LABELS_STREAM
 
 
 def keep_labels(
-    y: Int[NDArray, " n"], count: int | Literal["all"], *, seed: int
-) -> Int[NDArray, " n"]:
+    y: Int[np.ndarray, " n"], count: int | Literal["all"], *, seed: int
+) -> Int[np.ndarray, " n"]:
     """The labels with all but `count` of them replaced by -1.
 
     As many of each class: their counts differ by at most one.
@@ -56,7 +55,7 @@ def keep_labels(
     return kept
 
 
-def count_classes(*labels: Int[NDArray, " _"] | None) -> int:
+def count_classes(*labels: Int[np.ndarray, " _"] | None) -> int:
     """How many classes labels tell apart: one more than the largest; 0 without any."""
     return 1 + max(
         (int(y.max(initial=-1)) for y in labels if y is not None), default=-1

@@ -22,8 +22,8 @@ Measure = Callable[..., tuple[dict[str, Any], NDArray[np.float64]]]
 
 def make_measure(
     model: Model,
-    x: UInt8[NDArray, "n height width channels"],
-    y: Int[NDArray, " n"] | None = None,
+    x: UInt8[np.ndarray, "n height width channels"],
+    y: Int[np.ndarray, " n"] | None = None,
 ) -> Measure:
     """All metrics of a model on n images, compiled once.
 
@@ -50,7 +50,7 @@ def make_measure(
     observe = _make_observe(model, x, y)
 
     def measure(
-        params: Params, cluster_classes: Int[NDArray, " clusters"] | None = None
+        params: Params, cluster_classes: Int[np.ndarray, " clusters"] | None = None
     ) -> tuple[dict[str, Any], NDArray[np.float64]]:
         seen = observe(params)
         if not (np.isfinite(seen.z).all() and np.isfinite(seen.errors).all()):
@@ -92,8 +92,8 @@ class _Observed(NamedTuple):
 
 def _make_observe(
     model: Model,
-    x: UInt8[NDArray, "n height width channels"],
-    y: Int[NDArray, " n"] | None,
+    x: UInt8[np.ndarray, "n height width channels"],
+    y: Int[np.ndarray, " n"] | None,
 ) -> Callable[[Params], _Observed]:
     networks = model.networks
     prior_key, encoder_key = jax.random.split(jax.random.key(METRIC_SEED + 2))
@@ -132,8 +132,8 @@ def _make_observe(
 def _class_metrics(
     model: Model,
     seen: _Observed,
-    y: Int[NDArray, " n"],
-    cluster_classes: Int[NDArray, " clusters"] | None,
+    y: Int[np.ndarray, " n"],
+    cluster_classes: Int[np.ndarray, " clusters"] | None,
 ) -> dict[str, Any]:
     """What labels tell of codes and inferred categories."""
     result: dict[str, Any] = {}

@@ -43,16 +43,16 @@ class LatentReference:
     """
 
     n: int
-    directions: Float[NDArray, "projections z_dim"]
-    quantiles: Float[NDArray, "projections n"]
+    directions: Float[np.ndarray, "projections z_dim"]
+    quantiles: Float[np.ndarray, "projections n"]
     spread: float
     floor: float
     gap_radius: float
-    gap_draws: Float[NDArray, "draws n z_dim"]
-    mean: Float[NDArray, " z_dim"]
-    std: Float[NDArray, " z_dim"]
+    gap_draws: Float[np.ndarray, "draws n z_dim"]
+    mean: Float[np.ndarray, " z_dim"]
+    std: Float[np.ndarray, " z_dim"]
 
-    def sliced_wasserstein(self, z: Float[NDArray, "n z_dim"]) -> float:
+    def sliced_wasserstein(self, z: Float[np.ndarray, "n z_dim"]) -> float:
         """Distance from codes to the prior, in units of z.
 
         The square root of the mean squared distance that sorted points travel in one
@@ -67,7 +67,7 @@ class LatentReference:
         # The mean over draws of (q - d)^2 is (q - mean d)^2 plus the variance of d.
         return float(np.sqrt(travel.mean() + self.spread))
 
-    def gap_fraction(self, z: Float[NDArray, "n z_dim"]) -> float:
+    def gap_fraction(self, z: Float[np.ndarray, "n z_dim"]) -> float:
         """Share of prior samples with no code as near as another prior draw has.
 
         0.01 for codes that follow the prior perfectly, 1 for codes far from it.
@@ -122,7 +122,7 @@ def make_reference(prior: Prior, n: int) -> LatentReference:
 
 
 def latent_match(
-    z: Float[NDArray, "n z_dim"],
+    z: Float[np.ndarray, "n z_dim"],
     reference: LatentReference,
     *,
     rescale: bool = False,
@@ -157,7 +157,9 @@ def latent_match(
     return result | {"rescaled": True} if rescale else result
 
 
-def knn_accuracy(z: Float[NDArray, "n z_dim"], y: Int[NDArray, " n"]) -> float | None:
+def knn_accuracy(
+    z: Float[np.ndarray, "n z_dim"], y: Int[np.ndarray, " n"]
+) -> float | None:
     """Share of codes whose class five neighbours tell.
 
     Even-numbered codes are the reference, odd-numbered ones ask; a tie goes to the
@@ -176,24 +178,30 @@ def knn_accuracy(z: Float[NDArray, "n z_dim"], y: Int[NDArray, " n"]) -> float |
 
 
 def nearest_codes(
-    z: Float[NDArray, "n z_dim"], queries: Float[NDArray, "m z_dim"], *, k: int
-) -> tuple[Float[NDArray, "m k"], Int[NDArray, "m k"]]:
+    z: Float[np.ndarray, "n z_dim"], queries: Float[np.ndarray, "m z_dim"], *, k: int
+) -> tuple[Float[np.ndarray, "m k"], Int[np.ndarray, "m k"]]:
     """Distances to the `k` codes nearest to each query, in any order; their rows."""
     if z.shape[1] <= _TREE_DIMENSIONS:
         return KDTree(z).query(queries, k=range(1, k + 1))
+    # (z, |z|^2) times (-2 q, 1) is the squared distance less |q|^2, in one product.
+    z_and_length = np.column_stack([z, np.square(z).sum(axis=1)])
     distances, nearest = [], []
-    lengths = np.square(z).sum(axis=1)
     for some in np.split(queries, range(_QUERIES, len(queries), _QUERIES)):
-        squares = lengths - 2 * some @ z.T + np.square(some).sum(axis=1)[:, None]
-        rows = np.argpartition(squares, k - 1, axis=1)[:, :k]
+        asked = np.column_stack([-2 * some, np.ones(len(some), some.dtype)])
+        squares = asked @ z_and_length.T
+        if k == 1:  # by far the most queries, and no partition is needed
+            rows = squares.argmin(axis=1)[:, None]
+        else:
+            rows = np.argpartition(squares, k - 1, axis=1)[:, :k]
+        lengths = np.square(some).sum(axis=1)[:, None]
         nearest.append(rows)
-        distances.append(np.take_along_axis(squares, rows, axis=1))
+        distances.append(np.take_along_axis(squares, rows, axis=1) + lengths)
     return np.sqrt(np.maximum(np.concatenate(distances), 0)), np.concatenate(nearest)
 
 
 def _sorted_projections(
-    z: Float[NDArray, "n z_dim"], directions: Float[NDArray, "projections z_dim"]
-) -> Float[NDArray, "projections n"]:
+    z: Float[np.ndarray, "n z_dim"], directions: Float[np.ndarray, "projections z_dim"]
+) -> Float[np.ndarray, "projections n"]:
     # float32 sorts several times faster, and projections need no more.
     projections = (directions @ z.T).astype(np.float32)
     return np.sort(projections, axis=1).astype(np.float64)

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from numpy.typing import NDArray
 
 SIGMAS = tuple(float(sigma) for sigma in np.geomspace(0.05, 0.5, 20).round(4))
 """Widths among which the held-out images choose first, pixels from 0 to 1."""
@@ -20,9 +19,9 @@ _ROWS = 500
 
 
 def parzen_window(
-    samples: Float[NDArray, "n *image"],
-    held_out: Float[NDArray, "m *image"],
-    test: Float[NDArray, "k *image"],
+    samples: Float[np.ndarray, "n *image"],
+    held_out: Float[np.ndarray, "m *image"],
+    test: Float[np.ndarray, "k *image"],
     *,
     sigmas: Sequence[float] = SIGMAS,
 ) -> dict[str, Any]:
@@ -61,10 +60,10 @@ def parzen_window(
 
 
 def log_likelihoods(
-    samples: Float[NDArray, "n *image"],
-    x: Float[NDArray, "m *image"],
+    samples: Float[np.ndarray, "n *image"],
+    x: Float[np.ndarray, "m *image"],
     sigmas: Sequence[float],
-) -> Float[NDArray, "widths m"]:
+) -> Float[np.ndarray, "widths m"]:
     """log 1/n sum_i N(x; sample_i, sigma^2 I) for each sigma and image, in nats."""
     # Near the origin less is lost where squares are subtracted.
     middle = samples.mean(axis=0)

@@ -79,7 +79,7 @@ class Prior:
             )
 
 
-def around_heads(prior: Prior, heads: Float[NDArray[np.float32], "n z_dim"]) -> Prior:
+def around_heads(prior: Prior, heads: Float[np.ndarray, "n z_dim"]) -> Prior:
     """Samples of a prior, each shifted by one of the heads, which labels choose."""
 
     def sample(

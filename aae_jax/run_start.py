@@ -181,8 +181,9 @@ def make_record(
     options: RunOptions,
     *,
     phases: tuple[Phase, ...] | None,
+    together: int = 1,
 ) -> RunRecord:
-    """What config.json is to say."""
+    """What config.json is to say of a run, one of those that are trained together."""
     init_from = options.init_from
     return RunRecord(
         config=config,
@@ -193,7 +194,7 @@ def make_record(
             "fingerprint": dataset.fingerprint(),
             "class_names": dataset.class_names,
         },
-        environment=this_environment(devices=options.devices),
+        environment=this_environment(devices=options.devices, together=together),
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         phases=None if phases is None else tuple(phase.name for phase in phases),
         init_from=None if init_from is None else str(init_from.resolve()),

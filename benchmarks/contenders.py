@@ -35,6 +35,9 @@ N_IMAGES, BATCH, SHAPE, RATE = 54_000, 100, (28, 28, 1), 1e-3
 CONFIG = Config(recipe="guide", steps=1_000_000)
 JOINT = Config(recipe="guide", steps=1_000_000, model="aae-joint")
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+"""PyTorch's; JAX takes the same where it has it."""
+
 Run = Callable[[int], None]
 
 
@@ -85,7 +88,7 @@ class TorchAAE:
         torch.manual_seed(0)
         torch.set_num_threads(usable_cores())
         self.encoder, self.decoder, self.discriminator = (
-            _mlp(n_in, n_out) for n_in, n_out in ((784, 2), (2, 784), (2, 1))
+            _mlp(n_in, n_out).to(DEVICE) for n_in, n_out in ((784, 2), (2, 784), (2, 1))
         )
         both = [*self.encoder.parameters(), *self.decoder.parameters()]
         self.reconstruct, self.discriminate, self.generate = (
@@ -100,7 +103,8 @@ class TorchAAE:
     def step(self, x: torch.Tensor, z_prior: torch.Tensor) -> None:
         """One batch; the encoder's pass is shared by discriminator and generator."""
         entropy = functional.binary_cross_entropy_with_logits
-        ones, zeros = torch.ones(len(x), 1), torch.zeros(len(x), 1)
+        ones = torch.ones(len(x), 1, device=DEVICE)
+        zeros = torch.zeros_like(ones)
         self.reconstruct.zero_grad()
         x_hat = torch.sigmoid(self.decoder(self.encoder(x)))
         functional.mse_loss(x_hat, x).backward()
@@ -127,13 +131,16 @@ def torch_loop(
     if compiled:
         for name in ("encoder", "decoder", "discriminator"):
             setattr(model, name, torch.compile(getattr(model, name)))
-    data = torch.from_numpy(images.reshape(N_IMAGES, -1))
+    data = torch.from_numpy(images.reshape(N_IMAGES, -1)).to(DEVICE)
     scale = CONFIG.scale
 
     def run(n: int) -> None:
         for _ in range(n):
-            x = data[torch.randint(0, N_IMAGES, (BATCH,))].to(torch.float32) / 255
-            model.step(x, scale * torch.randn(BATCH, 2))
+            rows = torch.randint(0, N_IMAGES, (BATCH,), device=DEVICE)
+            x = data[rows].to(torch.float32) / 255
+            model.step(x, scale * torch.randn(BATCH, 2, device=DEVICE))
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
 
     return run
 
@@ -198,7 +205,7 @@ def pythae_trainer(images: np.ndarray, steps: int) -> Run:
                 discriminator_optimizer_cls="Adam",
                 autoencoder_learning_rate=RATE,
                 discriminator_learning_rate=RATE,
-                no_cuda=True,
+                no_cuda=DEVICE == "cpu",
             ),
         )
         trainer.prepare_training()
@@ -235,10 +242,10 @@ def step_difference() -> float:
     names = ("encoder", "decoder", "discriminator")
     for name in names:
         _set_weights(getattr(model, name), before.params[name])
-    z_prior = torch.from_numpy(np.array(_prior_samples(before)))
-    model.step(torch.from_numpy(x.reshape(BATCH, -1)), z_prior)
+    z_prior = torch.from_numpy(np.array(_prior_samples(before))).to(DEVICE)
+    model.step(torch.from_numpy(x.reshape(BATCH, -1)).to(DEVICE), z_prior)
     return max(
-        float(np.abs(theirs.detach().numpy() - np.asarray(mine)).max())
+        float(np.abs(theirs.detach().cpu().numpy() - np.asarray(mine)).max())
         for name in names
         for theirs, mine in zip(
             getattr(model, name).parameters(), _weights(after.params[name]), strict=True
@@ -266,7 +273,7 @@ def _weights(params: Any) -> list[np.ndarray]:
 
 def _set_weights(module: nn.Module, params: Any) -> None:
     for theirs, mine in zip(module.parameters(), _weights(params), strict=True):
-        theirs.data = torch.from_numpy(mine.copy())
+        theirs.data = torch.from_numpy(mine.copy()).to(DEVICE)
 
 
 def _mlp(n_in: int, n_out: int) -> nn.Sequential:

@@ -4,10 +4,11 @@
     python benchmarks/paper.py write --data path/to/mnist --runs path/to/keep
 
 `train` runs train.py once a row and seed, one after the other, skips what is finished
-and resumes what was stopped; `--only` and `--seeds` pick some. `write` takes what the
-finished runs measured into docs/results.json and makes the tables in docs/results.md
-and README.md from that file. Numbers of other machines stay there; those of a row whose
-flags have changed go.
+and resumes what was stopped; `--only` and `--seeds` pick some, `--together` trains the
+seeds of a row in one program. `write` takes what the finished runs measured into
+docs/results.json and makes the tables in docs/results.md and README.md from that file.
+Numbers of other devices stay there; those of a row whose flags or recipe have changed
+go.
 
     python benchmarks/paper.py parts --data path/to/mnist
 
@@ -25,7 +26,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from rows import ROOT, Row, finished_seeds, refuse_stale, run_folder, train
+from rows import (
+    ROOT,
+    Row,
+    fingerprint,
+    finished_seeds,
+    refuse_stale,
+    run_folder,
+    train,
+)
 from tasks import GAINS, PARZEN_SAMPLES, ROWS, SUMMARY, TASKS, Task
 
 from aae_jax import Config, Dataset, Run, load_dataset
@@ -41,24 +50,43 @@ JUDGE = "semi-supervised-all-shift"
 """The row whose first finished run tells what generated images look like."""
 
 
-def collect(runs: Path, data: str) -> dict[str, Any]:
-    """docs/results.json with what the finished runs here measured."""
-    results: dict[str, Any] = {}
-    if RESULTS.exists():
-        results = json.loads(RESULTS.read_text())
+Seeds = Mapping[str, Mapping[str, Any]]
+"""What each seed of a row measured."""
+
+
+def collect(runs: Path, data: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """docs/results.json with these runs, `{row: {device: {seed: numbers}}}`."""
+    stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results: dict[str, dict[str, dict[str, Any]]] = {}
     for name, row in ROWS.items():
-        known = {
-            seed: measured
-            for seed, measured in results.get(name, {}).items()
-            if measured["command"] == _command(row, int(seed))  # else of an older row
-        }
-        results[name] = known
+        devices = results.setdefault(name, {})
+        for device, seeds in stored.get(name, {}).items():
+            for seed, measured in seeds.items():
+                if _is_todays(row, int(seed), measured):
+                    devices.setdefault(device, {})[seed] = measured
         for seed in finished_seeds(runs, row):
+            device = run_folder(runs, row, seed).read_record().environment["device"]
+            known = devices.setdefault(device, {})
             before = known.get(str(seed), {})
             known[str(seed)] = _measured(runs, name, seed, data, before)
-    results = {name: seeds for name, seeds in results.items() if seeds}
+    results = {name: devices for name, devices in results.items() if devices}
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
     return results
+
+
+def _is_todays(row: Row, seed: int, measured: Mapping[str, Any]) -> bool:
+    """Whether the row would train the same with today's flags and recipe."""
+    same_flags = measured["command"] == _command(row, seed)
+    return same_flags and measured["recipe"] == fingerprint(row, seed)
+
+
+def of_most_seeds(results: Mapping[str, Mapping[str, Seeds]]) -> dict[str, Seeds]:
+    """For each row the numbers of the device that has most seeds of it."""
+    return {
+        name: max(devices.values(), key=len)
+        for name, devices in results.items()
+        if devices
+    }
 
 
 def _command(row: Row, seed: int) -> str:
@@ -79,6 +107,7 @@ def _measured(
         "steps": metrics["steps"],
         "train_images": record.n_train,
         "command": _command(row, seed),
+        "recipe": fingerprint(row, seed),
         "environment": dict(record.environment),
     }
     if name.startswith("gain-"):
@@ -199,10 +228,15 @@ def _line(task: Task, seeds: Mapping[str, Any]) -> str:
         target = task.shown(task.target)
         reached = "yes" if task.reached_by(worst) else "no"
     epochs = statistics.mean(each["epochs"] for each in seeds.values())
-    minutes = statistics.mean(each["seconds"] for each in seeds.values()) / 60
+    minutes = statistics.mean(_minutes(each) for each in seeds.values())
     cells = [task.title, task.recipe, task.paper, task.public, ours, task.shown(worst)]
-    cells += [target, reached, str(len(values)), f"{epochs:.0f}", f"{minutes:.0f}"]
+    cells += [target, reached, str(len(values)), f"{epochs:.0f}", f"{minutes:.1f}"]
     return f"| {' | '.join(cells)} |"
+
+
+def _minutes(measured: Mapping[str, Any]) -> float:
+    """Of one seed: those trained together share their time."""
+    return measured["seconds"] / measured["environment"].get("together", 1) / 60
 
 
 def summary(results: Mapping[str, Any]) -> str:
@@ -227,9 +261,30 @@ def _mean(row: str, results: Mapping[str, Any]) -> str:
     return f"{tasks[0].shown(statistics.mean(values))} ({len(values)})"
 
 
-def write(results: Mapping[str, Any]) -> None:
+def elsewhere(results: Mapping[str, Mapping[str, Seeds]]) -> str:
+    """The rows that more than one device trained, a line each, as Markdown."""
+    lines = ["| row | device | metric | mean | seeds | minutes a seed |"]
+    lines += ["|---|---|---|---|---|---|"]
+    for task in TASKS:
+        devices = results.get(task.row.name, {})
+        for device, seeds in devices.items() if len(devices) > 1 else ():
+            values = [each.get(task.metric) for each in seeds.values()]
+            if None not in values:
+                mean = task.shown(statistics.mean(values))
+                minutes = statistics.mean(_minutes(each) for each in seeds.values())
+                cells = [f"`{task.row.name}`", device, task.metric, mean]
+                cells += [str(len(values)), f"{minutes:.1f}"]
+                lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, ""]) if len(lines) > 2 else ""
+
+
+def write(everywhere: Mapping[str, Mapping[str, Seeds]]) -> None:
     """Put the tables between their marks on the pages."""
-    tables = {PAGE: f"{table(results)}\n{gains(results)}", README: summary(results)}
+    results = of_most_seeds(everywhere)
+    tables = {
+        PAGE: "\n".join([table(results), gains(results), elsewhere(everywhere)]),
+        README: summary(results),
+    }
     for page, text in tables.items():
         before, rest = page.read_text().split(BEGIN)
         _, after = rest.split(END)
@@ -262,6 +317,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, help="where runs are kept")
     parser.add_argument("--only", nargs="+", choices=ROWS, default=ROWS, help="rows")
     parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2))
+    parser.add_argument("--together", action="store_true", help="seeds in one program")
     flags = parser.parse_args()
     data = str(Path(flags.data).resolve())
     if flags.task == "parts":
@@ -272,7 +328,13 @@ def main() -> None:
         write(collect(flags.runs, data))
     else:
         rows = [ROWS[name] for name in flags.only]
-        train(rows, flags.seeds, data=data, runs=flags.runs)
+        train(
+            rows,
+            flags.seeds,
+            data=data,
+            runs=flags.runs,
+            together=flags.together,
+        )
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """The trainings that the documents tell of: their flags, their folders, their runs."""
 
 import dataclasses
+import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aae_jax import Run
 from aae_jax.cli import training_request
-from aae_jax.run_folder import RunFolder
+from aae_jax.run_folder import RunFolder, seed_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 MNIST_TRAIN = 54_000
@@ -54,7 +57,7 @@ ROW_OF = {row.name: row for row in ROWS}
 
 def run_folder(runs: Path, row: Row, seed: int) -> RunFolder:
     """Where a row's run with a seed is kept."""
-    return RunFolder(runs / f"{row.name}-seed{seed}")
+    return seed_folder(runs / row.name, seed)
 
 
 def finished_seeds(runs: Path, row: Row) -> list[int]:
@@ -64,37 +67,70 @@ def finished_seeds(runs: Path, row: Row) -> list[int]:
     ]
 
 
-def train(rows: Sequence[Row], seeds: Sequence[int], *, data: str, runs: Path) -> None:
-    """Run what is not finished of those seeds; stop at the first failure."""
+def train(
+    rows: Sequence[Row],
+    seeds: Sequence[int],
+    *,
+    data: str,
+    runs: Path,
+    together: bool = False,
+) -> None:
+    """Run what is not finished of those seeds; stop at the first failure.
+
+    `together` trains the seeds of a row in one program, which they must have begun in.
+    """
     runs.mkdir(parents=True, exist_ok=True)
     for row in rows:
-        for seed in (seed for seed in row.seeds if seed in seeds):
-            folder = run_folder(runs, row, seed)
-            if folder.config_file.exists():
-                refuse_stale(folder, row, seed)
-            if folder.metrics_file.exists():
-                continue
-            argv = [sys.executable, str(ROOT / "train.py"), *row.argv(seed)]
-            argv += ["--dataset", data, "--run-dir", str(folder.path), "--resume"]
-            print(" ".join(argv), flush=True)
-            subprocess.run(argv, check=True, cwd=ROOT)
+        wanted = [seed for seed in row.seeds if seed in seeds]
+        for seed in wanted:
+            if run_folder(runs, row, seed).config_file.exists():
+                refuse_stale(run_folder(runs, row, seed), row, seed)
+        left = [seed for seed in wanted if seed not in finished_seeds(runs, row)]
+        if left and together:
+            place = ["--seeds", str(len(wanted)), "--run-dir", str(runs / row.name)]
+            _run_train_py([*row.argv(wanted[0]), *place], data)
+        elif left:
+            for seed in left:
+                place = ["--run-dir", str(run_folder(runs, row, seed).path)]
+                _run_train_py([*row.argv(seed), *place], data)
+
+
+def _run_train_py(argv: Sequence[str], data: str) -> None:
+    command = [sys.executable, str(ROOT / "train.py"), *argv]
+    command += ["--dataset", data, "--resume"]
+    print(" ".join(command), flush=True)
+    subprocess.run(command, check=True, cwd=ROOT)
+
+
+def todays_config(row: Row, seed: int) -> dict[str, Any]:
+    """What a run of the row has in its config today, as far as it is read.
+
+    Without what the data decide.
+    """
+    config = training_request(row.argv(seed)).config
+    values = dataclasses.asdict(config) | dataclasses.asdict(config.hyperparameters)
+    values |= {"steps": config.total_steps(MNIST_TRAIN), "epochs": None}
+    values |= {"prior_scale": config.scale}
+    decided = {"dataset"} if config.n_classes else {"dataset", "n_classes"}
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in {*config.unread, *decided}
+    }
+
+
+def fingerprint(row: Row, seed: int) -> str:
+    """Twelve digits that tell one state of a row's recipe from another."""
+    text = json.dumps(todays_config(row, seed), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def refuse_stale(folder: RunFolder, row: Row, seed: int) -> None:
     """Refuse a run whose hyper-parameters, of those it uses, are not today's."""
     record = folder.read_record()
-    today = training_request(row.argv(seed)).config
-    wanted = dataclasses.asdict(today) | dataclasses.asdict(today.hyperparameters)
-    wanted |= {"steps": today.total_steps(record.n_train), "epochs": None}
-    wanted |= {"prior_scale": today.scale, "dataset": record.config.dataset}
-    if today.n_classes is None:  # those of the data
-        wanted["n_classes"] = record.config.n_classes
+    today = todays_config(row, seed)
     stored = dataclasses.asdict(record.config)
-    names = [
-        name
-        for name in wanted
-        if stored[name] != wanted[name] and name not in today.unread
-    ]
+    names = [name for name in today if stored[name] != today[name]]
     if record.n_train != MNIST_TRAIN:
         names.append("data set")
     if names:

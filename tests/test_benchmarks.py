@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import paper
 import pytest
-from rows import ROW_OF
+from rows import ROW_OF, fingerprint
 from tasks import ROWS, TASKS
 
 from aae_jax import Dataset
@@ -48,6 +48,7 @@ def test_rows_with_shifts_differ_in_nothing_else():
 
 def measured(**values):
     entry = {"command": "python train.py", "epochs": 20.0, "seconds": 600.0}
+    entry["environment"] = {"device": "cpu", "together": 1}
     return entry | values
 
 
@@ -93,14 +94,35 @@ def test_a_decoder_of_labels_alone_decodes_the_mean_of_a_class():
     assert paper.error_of_label_alone(images) == pytest.approx(0.5**2 / 2)
 
 
-def test_numbers_go_when_their_row_has_other_flags_today(tmp_path, monkeypatch):
+def test_numbers_go_when_their_row_is_trained_otherwise_today(tmp_path, monkeypatch):
+    row = ROWS["supervised"]
     entries = {
-        seed: measured(command=paper._command(ROWS["supervised"], int(seed)))
-        for seed in ("0", "1")
+        str(seed): measured(
+            command=paper._command(row, seed), recipe=fingerprint(row, seed)
+        )
+        for seed in range(3)
     }
     entries["1"]["command"] += " --z-dim 5"
+    entries["2"]["recipe"] = fingerprint(ROWS["semi-supervised-100"], 2)
     monkeypatch.setattr(paper, "RESULTS", tmp_path / "results.json")
-    paper.RESULTS.write_text(json.dumps({"supervised": entries}))
-    kept = {"supervised": {"0": entries["0"]}}
+    paper.RESULTS.write_text(json.dumps({"supervised": {"cpu": entries}}))
+    kept = {"supervised": {"cpu": {"0": entries["0"]}}}
     assert paper.collect(tmp_path / "no_runs", data="unused") == kept
     assert json.loads(paper.RESULTS.read_text()) == kept
+
+
+def test_each_row_shows_the_device_of_most_seeds_and_the_others_beside():
+    one = {"0": measured(test_error=0.02)}
+    gpu = {"device": "H", "together": 2}
+    two = {
+        seed: measured(test_error=0.03, environment=gpu, seconds=60.0)
+        for seed in ("0", "1")
+    }
+    results = {"semi-supervised-100": {"cpu": one, "H": two}}
+    assert paper.of_most_seeds(results) == {"semi-supervised-100": two}
+    lines = paper.elsewhere(results).splitlines()[2:]
+    assert lines == [
+        "| `semi-supervised-100` | cpu | test_error | 2.00 % | 1 | 10.0 |",
+        "| `semi-supervised-100` | H | test_error | 3.00 % | 2 | 0.5 |",
+    ]
+    assert paper.elsewhere({"semi-supervised-100": {"H": two}}) == ""
