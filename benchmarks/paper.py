@@ -182,8 +182,8 @@ def table(results: Mapping[str, Any]) -> str:
         return "Not trained yet.\n"
     lines = [
         "| task | recipe | paper | best public | ours | worst seed | target | reached "
-        "| seeds | epochs | minutes |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| seeds | epochs | minutes a seed | device |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_line(task, results[task.row.name]) for task in _done(results)]
     lines += ["", "The commands:", ""]
@@ -231,6 +231,7 @@ def _line(task: Task, seeds: Mapping[str, Any]) -> str:
     minutes = statistics.mean(_minutes(each) for each in seeds.values())
     cells = [task.title, task.recipe, task.paper, task.public, ours, task.shown(worst)]
     cells += [target, reached, str(len(values)), f"{epochs:.0f}", f"{minutes:.1f}"]
+    cells.append(next(iter(seeds.values()))["environment"]["device"])
     return f"| {' | '.join(cells)} |"
 
 
