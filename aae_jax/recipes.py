@@ -207,6 +207,8 @@ _TUNED_SUPERVISED = replace(
 # them has little to do with classes. See docs/tuning.md.
 _TUNED_CLUSTERS = replace(
     _TUNED_CLASSES,
+    # Clusters that were left empty fill in the end, with what is hard to tell apart.
+    steps=3_240,
     epochs=100,
     batch_size=250,
     reconstruction_rate=3e-4,

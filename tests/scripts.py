@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A training of some seconds: 50 epochs of 18 steps, and a third of one.
 TINY = ("--hidden", "16", "16", "--batch-size", "20", "--steps", "906")
 STEPS, STEPS_PER_EPOCH = 906, 18
-DEADLINE = 120
+DEADLINE = 300
 
 
 @dataclass(frozen=True)
