@@ -5,6 +5,7 @@ Computed on the host, in float64 where sums are taken.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -76,6 +77,7 @@ class LatentReference:
         return float(np.mean(distances > self.gap_radius))
 
 
+@lru_cache(maxsize=2)  # models that are trained together have one prior
 def make_reference(prior: Prior, n: int) -> LatentReference:
     """Draws from the prior, once, for comparing any number of code sets of size n."""
     z_dim = len(prior.mean)

@@ -107,7 +107,7 @@ def _grid(subject: Subject) -> Figure:
         images,
         first=grid.first,
         second=grid.second,
-        title=run.folder.name,
+        title=run.folder.title,
         axis_names=plane.axis_names,
     )
 
@@ -125,7 +125,7 @@ def _styles(subject: Subject) -> Figure:
         heading="Styles",
         caption=f"Each row is one code, drawn from the prior; each column a {what}"
         f"{_shown_of(run)}.",
-        title=run.folder.name,
+        title=run.folder.title,
         column_names=_category_names(run)[:n_categories],
     )
 
@@ -153,7 +153,7 @@ def _heads(subject: Subject) -> Figure:
         caption=f"Above the centre of each {what}{_shown_of(run)}, decoded; below it "
         f"images that the encoder finds in the {what}, the surest first. Under its "
         f"name how many there are of {len(subject.x):,}.",
-        title=run.folder.name,
+        title=run.folder.title,
         column_names=[names[each] for each in shown],
         column_counts=counts[shown].tolist(),
     )
@@ -176,7 +176,7 @@ def _manifold(subject: Subject) -> Figure:
         heading="Along the parts of the prior",
         caption=f"Each row is the part of the prior ({run.model.prior.name}) that a "
         "class should lie on, from its one end to the other, decoded.",
-        title=run.folder.name,
+        title=run.folder.title,
         row_names=_category_names(run),
     )
 
@@ -213,7 +213,7 @@ def _latent(subject: Subject) -> Figure:
         subject.y,
         prior=run.code_prior,
         z_prior=subject.z_prior,
-        title=run.folder.name,
+        title=run.folder.title,
         class_names=run.record.dataset.get("class_names"),
         parts=parts,
     )
@@ -221,7 +221,7 @@ def _latent(subject: Subject) -> Figure:
 
 def _histogram(subject: Subject) -> Figure:
     return figures.histogram_figure(
-        subject.z, subject.z_prior, title=subject.run.folder.name
+        subject.z, subject.z_prior, title=subject.run.folder.title
     )
 
 
@@ -231,18 +231,18 @@ def _reconstructions(subject: Subject) -> Figure:
     return figures.reconstructions_figure(
         subject.x[rows].astype(np.float32) / 255,
         subject.run.reconstruct(subject.x[rows], y[rows]),
-        title=subject.run.folder.name,
+        title=subject.run.folder.title,
     )
 
 
 def _samples(subject: Subject) -> Figure:
     images = subject.run.sample(SHOWN_SAMPLES)
-    return figures.samples_figure(images, title=subject.run.folder.name)
+    return figures.samples_figure(images, title=subject.run.folder.title)
 
 
 def _losses(subject: Subject) -> Figure:
     folder = subject.run.folder
-    return figures.losses_figure(folder.read_log(), title=folder.name)
+    return figures.losses_figure(folder.read_log(), title=folder.title)
 
 
 PICTURES: dict[str, Callable[[Subject], Figure]] = {

@@ -39,6 +39,12 @@ class RunFolder:
         return str(self.path)
 
     @property
+    def title(self) -> str:
+        """What pictures call the run: one of several seeds has their folder's name."""
+        path = self.path.absolute()
+        return f"{path.parent.name}/{path.name}" if _is_seed(path) else path.name
+
+    @property
     def config_file(self) -> Path:
         return self.path / "config.json"
 
@@ -178,6 +184,11 @@ class RunFolder:
 def seed_folder(parent: Path, seed: int) -> RunFolder:
     """The folder of a run that was trained together with other seeds."""
     return RunFolder(parent / f"seed{seed}")
+
+
+def _is_seed(path: Path) -> bool:
+    digits = path.name.removeprefix("seed")
+    return path.name == f"seed{digits}" and digits.isdecimal()
 
 
 def newest_run(root: Path = RUNS) -> RunFolder:

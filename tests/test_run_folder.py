@@ -9,7 +9,13 @@ import pytest
 from aae_jax.config import Config
 from aae_jax.errors import RunError, UserError
 from aae_jax.formats import FORMAT_VERSION
-from aae_jax.run_folder import RunFolder, make_new_folder, newest_run, open_run
+from aae_jax.run_folder import (
+    RunFolder,
+    make_new_folder,
+    newest_run,
+    open_run,
+    seed_folder,
+)
 from aae_jax.run_record import RunRecord
 from aae_jax.small_files import read_json, write_file, write_json, write_text
 
@@ -315,3 +321,10 @@ def test_a_run_of_the_first_format_means_what_it_meant(tmp_path):
     folder, _ = stored_record(tmp_path, config=kept)
     with pytest.raises(UserError, match="lacks the fields"):
         folder.read_record()
+
+
+def test_pictures_call_one_of_several_seeds_by_their_folder_too(tmp_path):
+    place = tmp_path / "mine"
+    assert RunFolder(place).title == "mine"
+    assert seed_folder(place, 3).title == "mine/seed3"
+    assert RunFolder(tmp_path / "seedling").title == "seedling"
