@@ -37,6 +37,7 @@ from aae_jax.run_folder import (
     seed_folder,
 )
 from aae_jax.signals import Interrupted
+from aae_jax.supervisor import ENDED, Cluster, is_watched
 from aae_jax.wirings import WIRINGS
 
 _PART_OF = {
@@ -63,6 +64,15 @@ class TrainFlags:
     seeds: int | None = None
     """Train so many models in one program, from --seed up, each in a folder of its own
     inside --run-dir."""
+    distributed: bool = False
+    """Train with other processes, here or on other machines, each started with the same
+    command; the first alone writes. --batch-size is that of all together."""
+    coordinator: str | None = None
+    """HOST:PORT of the first of them; by default the cluster's environment tells."""
+    processes: int | None = None
+    """How many they are."""
+    process_id: int | None = None
+    """Which of them this is, from 0."""
     no_compile_cache: bool = False
     """Compile everything anew; else compiled programs are kept in the user's cache
     folder."""
@@ -73,7 +83,8 @@ class TrainingRequest:
     """What train.py is asked to do, checked.
 
     `n_seeds` where several are trained together; `finished` is where nothing is left to
-    do.
+    do; `cluster` names the processes to train with, whose first has yet to look into
+    the folders, see `settled_together`.
     """
 
     config: Config
@@ -81,6 +92,7 @@ class TrainingRequest:
     n_seeds: int | None = None
     keep_compiled: bool = True
     finished: Path | None = None
+    cluster: Cluster | None = None
 
     @property
     def folders(self) -> dict[int, RunFolder]:
@@ -129,6 +141,8 @@ def exit_status(main: Callable[[], None], *, script: str) -> int:
     except OSError as error:
         return _tell(script, error, 1)
     except Exception as error:
+        if is_watched() and type(error).__name__ == "JaxRuntimeError":
+            return _tell(script, ENDED, 1)
         # jax's error for a full memory is not a MemoryError.
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
             return _tell(script, "the memory is full; try a smaller network", 1)
@@ -158,23 +172,83 @@ def training_request(argv: Sequence[str]) -> TrainingRequest:
         check_seeds(flags.seeds, first=config.seed)
     if options.init_from is not None:
         open_run(options.init_from)
-    if options.resume and options.run_dir is None:
-        if flags.seeds is not None:
-            raise UserError(SEEDS_NEED_A_PLACE)
-        options = dataclasses.replace(options, run_dir=newest_run().path)
-    request = TrainingRequest(config, options, flags.seeds, not flags.no_compile_cache)
-    given = given_fields(argv)
-    typed = {name: values[name] for name in values if name in given}
-    if resumed := _resumed(request, typed):
-        request = resumed
-    else:
-        _refuse_unread(config, given)
-        for folder in request.folders.values():
-            folder.refuse_content()
+    request = TrainingRequest(
+        config,
+        options,
+        flags.seeds,
+        not flags.no_compile_cache,
+        cluster=_cluster(flags),
+    )
+    processes = 1
+    if request.cluster is None:
+        request = _settled(request, argv)
+    elif request.cluster.processes is not None:
+        processes = request.cluster.processes
     if request.finished is None:
         check_dataset_name(request.config.dataset, data_dir=options.data_dir)
         batch_size = request.config.hyperparameters.batch_size
-        check_devices(options.devices, batch_size=batch_size)
+        check_devices(options.devices, batch_size=batch_size, processes=processes)
+    return request
+
+
+def settled_together(request: TrainingRequest, argv: Sequence[str]) -> TrainingRequest:
+    """The request of all processes, after `join`: the first looks into the folders.
+
+    Raises:
+      UserError: what is asked for differs, or the first may not have it.
+    """
+    from aae_jax.processes import refuse_disagreement, told_by_first
+
+    asked = dataclasses.asdict(request.config) | {"seeds": request.n_seeds}
+    refuse_disagreement({name: asked[name] for name in asked if name != "dataset"})
+
+    def look() -> dict[str, Any]:
+        settled = _settled(request, argv)
+        place, finished = settled.options.run_dir, settled.finished
+        return {
+            "config": dataclasses.asdict(settled.config),
+            "run_dir": None if place is None else str(place),
+            "finished": None if finished is None else str(finished),
+        }
+
+    told = told_by_first(look)
+    if "dataset" in given_fields(argv):  # each machine may keep it in its own place
+        told["config"]["dataset"] = request.config.dataset
+    return dataclasses.replace(
+        request,
+        config=Config.from_json(told["config"]),
+        options=dataclasses.replace(request.options, run_dir=told["run_dir"]),
+        finished=None if told["finished"] is None else Path(told["finished"]),
+    )
+
+
+def _cluster(flags: TrainFlags) -> Cluster | None:
+    cluster = Cluster(flags.coordinator, flags.processes, flags.process_id)
+    if flags.distributed:
+        return cluster
+    if cluster != Cluster():
+        raise UserError(
+            "--coordinator, --processes and --process-id are for several processes; "
+            "add --distributed, or leave them out"
+        )
+    return None
+
+
+def _settled(request: TrainingRequest, argv: Sequence[str]) -> TrainingRequest:
+    """The request with what its folders say: they are empty, or to go on with."""
+    options, given = request.options, given_fields(argv)
+    if options.resume and options.run_dir is None:
+        if request.n_seeds is not None:
+            raise UserError(SEEDS_NEED_A_PLACE)
+        options = dataclasses.replace(options, run_dir=newest_run().path)
+        request = dataclasses.replace(request, options=options)
+    values = _fields(request.config)
+    typed = {name: values[name] for name in values if name in given}
+    if resumed := _resumed(request, typed):
+        return resumed
+    _refuse_unread(request.config, given)
+    for folder in request.folders.values():
+        folder.refuse_content()
     return request
 
 

@@ -1,12 +1,13 @@
-"""Several devices of a machine: each computes its part of every batch.
+"""Several devices, of one machine or of many: each computes its part of every batch.
 
 All of them hold the same state and the same images. What a phase computes of its part
 XLA adds up in one all-reduce; batch normalization needs some of its own.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
+import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from aae_jax.errors import UserError
@@ -19,26 +20,41 @@ Tree = TypeVar("Tree")
 
 
 def make_mesh(devices: int, *, batch_size: int) -> Mesh | None:
-    """The first so many devices of this machine; None for a single one.
+    """The first so many devices of each process; None for a single one in all.
 
     Raises:
       UserError: there are fewer, or they cannot share a batch equally.
     """
-    check_devices(devices, batch_size=batch_size)
-    found = jax.local_devices()
+    found, processes = jax.local_devices(), jax.process_count()
+    check_devices(devices, batch_size=batch_size, processes=processes)
     if devices > len(found):
         raise UserError(
             f"devices={devices} are more than the {len(found)} that jax finds here "
             f"({found[0].device_kind}); use --devices {len(found)} or fewer"
         )
-    return None if devices == 1 else Mesh(found[:devices], (_BATCH,))
+    if devices * processes == 1:
+        return None
+    taken = [jax.local_devices(process)[:devices] for process in range(processes)]
+    return Mesh([device for of_one in taken for device in of_one], (_BATCH,))
 
 
 def on_each(tree: Tree, mesh: Mesh | None) -> Tree:
     """The arrays, a copy of each on every device of the mesh."""
     if mesh is None:
         return tree
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    if jax.process_count() == 1:
+        return jax.device_put(tree, everywhere)
+    # device_put would compare what the processes have, image by image.
+    return jax.tree.map(lambda leaf: _copied_to(leaf, everywhere), tree)
+
+
+def _copied_to(leaf: Any, everywhere: NamedSharding) -> Any:
+    """A local array on each device of all processes, which have the same."""
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        data = _copied_to(jax.random.key_data(leaf), everywhere)
+        return jax.random.wrap_key_data(data, dtype=leaf.dtype)
+    return jax.make_array_from_process_local_data(everywhere, np.asarray(leaf))
 
 
 def split(batch: Batch, mesh: Mesh | None) -> Batch:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 
@@ -64,7 +64,7 @@ class Feed:
             if labelled is not None:
                 labelled = labelled_order(key, epoch, labelled, n=self._n)
             rows, labelled = on_each((rows, labelled), self._mesh)
-            first = jnp.int32(epoch * self._steps)
+            first = np.int32(epoch * self._steps)
             x, y = self._data.x, self._data.y
             self._window, self._epoch = Window(x, y, rows, labelled, first), epoch
         return self._window

@@ -4,6 +4,8 @@ import shlex
 import statistics
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +24,15 @@ from aae_jax.options import RunOptions, check_seeds
 from aae_jax.phases import Phase
 from aae_jax.plan import Plan
 from aae_jax.priors import Prior
+from aae_jax.processes import (
+    copied_from_first,
+    is_first,
+    told_by_first,
+)
 from aae_jax.run import Run
 from aae_jax.run_folder import RunFolder
 from aae_jax.run_lock import run_lock
+from aae_jax.run_record import RunRecord
 from aae_jax.run_start import claim_folders, write_or_check_record
 from aae_jax.signals import Interrupted, StopRequest
 from aae_jax.small_files import write_json
@@ -65,7 +73,7 @@ def fit(
       RunError: a loss or gradient that is not finite; a disk that is full.
       Interrupted: SIGINT, SIGTERM or SIGHUP came; everything is saved.
     """
-    options = options or RunOptions()
+    options, say = _heard(options or RunOptions(), say)
     job = prepare(
         config,
         (config.seed,),
@@ -75,7 +83,7 @@ def fit(
         options=options,
         say=say,
     )
-    (run,) = _train(job, claim_folders(config, options), options=options, say=say)
+    (run,) = _train(job, None, options=options, say=say)
     return run
 
 
@@ -104,7 +112,7 @@ def fit_seeds(
     """
     check_seeds(n_seeds, first=config.seed)
     seeds = range(config.seed, config.seed + n_seeds)
-    options = options or RunOptions()
+    options, say = _heard(options or RunOptions(), say)
     job = prepare(
         config,
         seeds,
@@ -114,9 +122,10 @@ def fit_seeds(
         options=options,
         say=say,
     )
-    folders = claim_folders(config, options, seeds)
-    runs = _train(job, folders, options=options, say=say)
-    write_json(folders[0].path.parent / "summary.json", _summarized(runs))
+    runs = _train(job, seeds, options=options, say=say)
+    if is_first():
+        summary = runs[0].folder.path.parent / "summary.json"
+        write_json(summary, _summarized(runs))
     return runs
 
 
@@ -133,21 +142,23 @@ def _summarized(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
+def _heard(options: RunOptions, say: Say) -> tuple[RunOptions, Say]:
+    """The first process speaks for all."""
+    if is_first():
+        return options, say
+    return replace(options, quiet=True), lambda line: None
+
+
 def _train(
-    job: Job, folders: Sequence[RunFolder], *, options: RunOptions, say: Say
+    job: Job, seeds: Sequence[int] | None, *, options: RunOptions, say: Say
 ) -> list[Run]:
-    """Train in these folders; measure and draw what came out."""
+    """Train in folders of their own; measure and draw what came out."""
     plan = job.plan
     with ExitStack() as locks:
-        for folder in folders:
-            locks.enter_context(run_lock(folder.path))
+        folders = _claim(job, seeds, locks, options=options)
         # Until all is saved a signal is a request; after that it ends us at once.
         with StopRequest() as stop:
-            records = [
-                write_or_check_record(folder, record, options=options, say=say)
-                for folder, record in zip(folders, job.records, strict=True)
-            ]
-            carries, seconds = first_states(plan, folders, records, job.start, say=say)
+            records, carries, seconds = _begin(job, folders, options=options, say=say)
             carries, seconds = _run_loop(
                 job, folders, carries, stop=stop, seconds=seconds, say=say
             )
@@ -157,10 +168,47 @@ def _train(
             Run(folder, record, job.model, carry.state.weights, plan.total_steps)
             for folder, record, carry in zip(folders, records, carries, strict=True)
         ]
-        for run in runs:
+        for run in runs if is_first() else ():
             if not run.folder.metrics_file.exists():
                 _finish(run, job, seconds, options=options, say=say)
     return runs
+
+
+def _claim(
+    job: Job, seeds: Sequence[int] | None, locks: ExitStack, *, options: RunOptions
+) -> list[RunFolder]:
+    """The folders, locked by the first process."""
+
+    def claim() -> list[str]:
+        folders = claim_folders(job.config, options, seeds)
+        for folder in folders:
+            locks.enter_context(run_lock(folder.path))
+        return [str(folder) for folder in folders]
+
+    return [RunFolder(Path(path)) for path in told_by_first(claim)]
+
+
+def _begin(
+    job: Job, folders: Sequence[RunFolder], *, options: RunOptions, say: Say
+) -> tuple[list[RunRecord], States, float]:
+    """What the first process finds in the folders, or writes there: records and states.
+
+    The seconds of training behind the states come with them.
+    """
+    records = list(job.records)
+    carries: States = tuple(job.start.like for _ in folders)
+
+    def begin() -> float:
+        nonlocal records, carries
+        records = [
+            write_or_check_record(folder, record, options=options, say=say)
+            for folder, record in zip(folders, job.records, strict=True)
+        ]
+        carries, seconds = first_states(job.plan, folders, records, job.start, say=say)
+        return seconds
+
+    seconds = told_by_first(begin)
+    return records, copied_from_first(carries), seconds
 
 
 def _run_loop(
@@ -172,7 +220,7 @@ def _run_loop(
     seconds: float,
     say: Say,
 ) -> tuple[States, float]:
-    """`run_loop` from what the folders hold to states on a single device."""
+    """`run_loop` from the first states to states on a single device."""
     carries, feeds = on_each(carries, job.mesh), job.feeds()
     loop, measure = job.loop(), job.measure()
     carries = _compile(loop, carries, feeds, say=None if job.plan.quiet else say)
@@ -182,7 +230,7 @@ def _run_loop(
             Journal(folder, job.plan, job.model, measure, first_step=step)
             for folder in folders
         ]
-        for journal in journals:
+        for journal in journals if is_first() else ():
             opened.enter_context(journal)
         carries, seconds = run_loop(
             job.plan,

@@ -18,6 +18,7 @@ from aae_jax.feeds import Feed
 from aae_jax.journal import Journal, means
 from aae_jax.loop import LoopState
 from aae_jax.plan import Plan
+from aae_jax.processes import agree, is_first
 from aae_jax.reporting import Reporter
 from aae_jax.signals import StopRequest
 from aae_jax.together import Loops, States
@@ -63,7 +64,7 @@ def run_loop(
       loop: compiled, see `together`.
       carries: the states to begin with, one for each run; donated.
       feeds: the images of each run.
-      journals: where each run is written.
+      journals: where each run is written, by the first process.
       stop: read after each chunk.
       seconds: spent on training before.
 
@@ -73,14 +74,14 @@ def run_loop(
     Raises:
       RunError: a loss, gradient or parameter is not finite; nothing of it is saved.
     """
-    step = int(carries[0].state.step)
-    clock, last_save, chunk = Clock(seconds), time.monotonic(), _FIRST_CHUNK
+    step, writers = int(carries[0].state.step), journals if is_first() else ()
+    clock, last_save = Clock(seconds), time.monotonic()
+    until, heard = min(step + _FIRST_CHUNK, plan.epoch_end(step)), None
     with Reporter(
         total_steps=plan.total_steps, first_step=step, quiet=plan.quiet
     ) as reporter:
-        while step < plan.total_steps:
-            steps = step, min(step + chunk, plan.epoch_end(step))
-            before, step = steps
+        while step < plan.total_steps and heard is None:
+            steps = before, step = step, until
             began = time.perf_counter()
             windows = tuple(feed.window(before) for feed in feeds)
             carries = jax.block_until_ready(loop(carries, windows, np.int32(step)))
@@ -88,29 +89,31 @@ def run_loop(
             for journal, carry in zip(journals, carries, strict=True):
                 journal.refuse_not_finite(carry, steps=steps)
             clock.add(elapsed, step - before)
-            chunk = max(1, round((step - before) * SECONDS_PER_CHUNK / elapsed))
             speed = clock.epoch_steps * plan.batch_size / clock.epoch
             losses = _mean_losses(plan, carries, step)
             if step == plan.epoch_end(before):
                 timings = {"seconds": clock.total, "images_per_second": speed}
                 lines = [
                     journal.end_epoch(carry, steps=steps, timings=timings)
-                    for journal, carry in zip(journals, carries, strict=True)
+                    for journal, carry in zip(writers, carries, strict=False)
                 ]
-                reporter.epoch(lines)
+                if lines:
+                    reporter.epoch(lines)
                 clock.new_epoch()
                 carries = tuple(map(clear_sums, carries))
             try:
                 reporter.chunk(step, losses, len(carries) * speed)
             except BrokenPipeError:  # who watched has gone, as `head` does
                 stop.number = stop.number or signal.SIGPIPE
+            chunk = max(1, round((step - before) * SECONDS_PER_CHUNK / elapsed))
+            wanted = min(step + chunk, plan.epoch_end(step))
+            until, heard = agree(wanted, stop.number)
             due = time.monotonic() - last_save > SECONDS_BETWEEN_SAVES
-            if due or stop.number is not None or step == plan.total_steps:
-                for journal, carry in zip(journals, carries, strict=True):
+            if due or heard is not None or step == plan.total_steps:
+                for journal, carry in zip(writers, carries, strict=False):
                     journal.save(carry, step=step, seconds=clock.total)
                 last_save = time.monotonic()
-            if stop.number is not None:
-                break
+    stop.number = heard or stop.number
     return carries, clock.total
 
 

@@ -1,7 +1,9 @@
 """What is to be trained: settled and checked, with nothing written yet."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +24,7 @@ from aae_jax.options import RunOptions
 from aae_jax.phases import Model, Phase, make_model
 from aae_jax.plan import Plan
 from aae_jax.priors import Prior
+from aae_jax.processes import refuse_disagreement
 from aae_jax.run_record import RunRecord
 from aae_jax.run_start import kept_labels, load_data, make_record, settle
 from aae_jax.together import Loops, together
@@ -100,7 +103,7 @@ def prepare(
 
     Raises:
       UserError: data that cannot be read or do not fit; devices that are not there; a
-        run to begin with that is none, or does not fit.
+        run to begin with that is none, or does not fit; processes that differ.
     """
     mesh = make_mesh(options.devices, batch_size=config.hyperparameters.batch_size)
     dataset = load_data(config, options, given=dataset, say=say)
@@ -112,6 +115,7 @@ def prepare(
         make_record(each, dataset, options, phases=phases, together=len(seeds))
         for each in configs
     ]
+    refuse_disagreement(_shared(records[0]))
     step = make_step(config, prior=prior, phases=phases)
     start = make_start(
         config,
@@ -131,3 +135,16 @@ def prepare(
     )
     model = make_model(config, image_shape=dataset.image_shape, prior=prior)
     return Job(config, dataset, labels, records, model, step, start, plan, mesh)
+
+
+def _shared(record: RunRecord) -> dict[str, Any]:
+    """What processes that train together must have in common, wherever data lie."""
+    config = dataclasses.asdict(record.config)
+    del config["dataset"]
+    versions = ("jax", "jaxlib", "source", "devices")
+    return {
+        **config,
+        "images": record.dataset["fingerprint"],
+        "phases": record.phases,
+        **{name: record.environment[name] for name in versions},
+    }

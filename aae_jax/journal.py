@@ -19,7 +19,10 @@ from aae_jax.training import StepInfo
 
 
 class Journal:
-    """Log, curves and checkpoints of one run; nothing that is not finite gets in."""
+    """Log, curves and checkpoints of one run; nothing that is not finite gets in.
+
+    It writes between `__enter__` and `__exit__`.
+    """
 
     def __init__(
         self,
@@ -32,9 +35,10 @@ class Journal:
     ) -> None:
         self.folder = folder
         self._plan, self._measure = plan, measure
-        self._board = Board(folder, model, first_step=first_step)
+        self._model, self._first_step = model, first_step
 
     def __enter__(self) -> Self:
+        self._board = Board(self.folder, self._model, first_step=self._first_step)
         return self
 
     def __exit__(self, *exception: object) -> None:

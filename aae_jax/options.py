@@ -154,17 +154,21 @@ def check_seeds(n_seeds: int, *, first: int) -> None:
     check_number("seeds", n_seeds, 1, min(1000, 2**32 - first), whole=True)
 
 
-def check_devices(devices: int, *, batch_size: int) -> None:
-    """Refuse a number of devices that cannot share a batch equally.
+def check_devices(devices: int, *, batch_size: int, processes: int = 1) -> None:
+    """Refuse a number of devices, of each process, that cannot share a batch equally.
 
     Raises:
       UserError: with the nearest batches that they can share.
     """
     check_number("devices", devices, 1, 65_536, whole=True)
-    if rest := batch_size % devices:
-        below, above = batch_size - rest, batch_size - rest + devices
+    in_all = devices * processes
+    if rest := batch_size % in_all:
+        below, above = batch_size - rest, batch_size - rest + in_all
         nearest = f"{below} or {above}" if below >= 2 else str(above)
+        who = f"devices={devices}"
+        if processes > 1:
+            who += f" in each of {processes} processes"
         raise UserError(
-            f"devices={devices} cannot share batches of {batch_size} images equally; "
+            f"{who} cannot share batches of {batch_size} images equally; "
             f"use --batch-size {nearest}, or another --devices"
         )
