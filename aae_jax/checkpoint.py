@@ -36,6 +36,7 @@ from aae_jax.checkpoint_folder import (
 )
 from aae_jax.errors import RunError
 from aae_jax.messages import Say
+from aae_jax.processes import is_first
 
 _STATE = "state"
 
@@ -62,7 +63,8 @@ def save_checkpoint(
     It counts as saved once its files and folders are on disk. Only then are others
     deleted: those older than the `keep` newest, and those of later steps, which can
     only be damaged ones that a resume has passed over. It takes one writer at a time:
-    hold `run_lock`.
+    hold `run_lock`. Of several processes all call this, with one folder that all see,
+    and the first writes.
 
     Args:
       folder: `checkpoints/` of the run; created where it is absent.
@@ -84,14 +86,16 @@ def save_checkpoint(
         leaf_hashes={name: _leaf_hash(array) for name, array in arrays.items()},
     )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder)
-        probe_space(folder, sum(array.nbytes for array in arrays.values()))
         staged = folder / f"{final.name}.writing"
-        _write_arrays(staged, arrays)
-        seal_folder(staged, manifest)
-        publish(staged, final)
-        delete_outdated(final, step=step, keep=keep)
+        if is_first():
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(folder)
+            probe_space(folder, sum(array.nbytes for array in arrays.values()))
+        _write_arrays(staged, arrays)  # where the processes meet
+        if is_first():
+            seal_folder(staged, manifest)
+            publish(staged, final)
+            delete_outdated(final, step=step, keep=keep)
     except OSError as error:
         remove_leftovers(folder)
         raise RunError(

@@ -13,7 +13,6 @@ from jax import Array
 from aae_jax.checkpoint import Loaded, load_checkpoint
 from aae_jax.config import Config
 from aae_jax.errors import UserError
-from aae_jax.journal import save_state
 from aae_jax.loop import LoopState, init_loop
 from aae_jax.messages import Say
 from aae_jax.networks import Params
@@ -135,10 +134,7 @@ def _begin(folder: RunFolder, record: RunRecord, start: Start) -> LoopState:
         params={name: weights[name] for name in carry.state.params},
         statistics={name: weights[name] for name in carry.state.statistics},
     )
-    carry = replace(carry, state=state)
-    # Saved at once: whoever resumes this run need not have the other one.
-    save_state(folder, carry, step=0, seconds=0.0)
-    return carry
+    return replace(carry, state=state)
 
 
 def _weights_of(

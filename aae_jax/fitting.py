@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from aae_jax.checkpoint import save_checkpoint
 from aae_jax.config import Config
 from aae_jax.data import Dataset
 from aae_jax.devices import on_each, one_copy
@@ -208,7 +209,12 @@ def _begin(
         return seconds
 
     seconds = told_by_first(begin)
-    return records, copied_from_first(carries), seconds
+    carries = copied_from_first(carries)
+    if job.start.weights is not None and not carries[0].state.step:
+        # Whoever resumes these runs need not have the other one.
+        for folder, carry in zip(folders, carries, strict=True):
+            save_checkpoint(folder.checkpoints, carry, step=0, record={"seconds": 0.0})
+    return records, carries, seconds
 
 
 def _run_loop(

@@ -107,10 +107,10 @@ def run_loop(
                 stop.number = stop.number or signal.SIGPIPE
             chunk = max(1, round((step - before) * SECONDS_PER_CHUNK / elapsed))
             wanted = min(step + chunk, plan.epoch_end(step))
-            until, heard = agree(wanted, stop.number)
             due = time.monotonic() - last_save > SECONDS_BETWEEN_SAVES
+            until, due, heard = agree(wanted, due, stop.number)
             if due or heard is not None or step == plan.total_steps:
-                for journal, carry in zip(writers, carries, strict=False):
+                for journal, carry in zip(journals, carries, strict=True):
                     journal.save(carry, step=step, seconds=clock.total)
                 last_save = time.monotonic()
     stop.number = heard or stop.number

@@ -98,7 +98,8 @@ class Journal:
         Raises:
           RunError: the disk refuses.
         """
-        save_state(self.folder, carry, step=step, seconds=seconds)
+        record = {"seconds": seconds}
+        save_checkpoint(self.folder.checkpoints, carry, step=step, record=record)
 
     def _refuse(
         self, what: str, steps: tuple[int, int], first: int | None = None
@@ -115,17 +116,6 @@ class Journal:
             f"last good checkpoint is {good} in {place}; try lower rates, such as "
             "--reconstruction-rate 0.0003"
         )
-
-
-def save_state(
-    folder: RunFolder, carry: LoopState, *, step: int, seconds: float
-) -> None:
-    """Save a checkpoint of a run.
-
-    Raises:
-      RunError: the disk refuses.
-    """
-    save_checkpoint(folder.checkpoints, carry, step=step, record={"seconds": seconds})
 
 
 def means(plan: Plan, sums: StepInfo, step: int) -> dict[str, dict[str, float]]:

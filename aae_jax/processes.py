@@ -111,12 +111,18 @@ def refuse_disagreement(values: Mapping[str, Any]) -> None:
                 )
 
 
-def agree(until: int, stop: int | None) -> tuple[int, int | None]:
-    """The step that the first process wants next; a signal that any has heard."""
+def agree(until: int, save: bool, stop: int | None) -> tuple[int, bool, int | None]:
+    """What all do next.
+
+    That is the step to go to and whether to save, as the first process wants it, and
+    the signal that any of them has heard.
+    """
     if jax.process_count() == 1:
-        return until, stop
-    of_each = multihost_utils.process_allgather(np.array([until, stop or 0], np.int32))
-    return int(of_each[0, 0]), int(of_each[:, 1].max()) or None
+        return until, save, stop
+    wanted = np.array([until, save, stop or 0], np.int32)
+    of_each = multihost_utils.process_allgather(wanted)
+    until, save, _ = map(int, of_each[0])
+    return until, bool(save), int(of_each[:, 2].max()) or None
 
 
 def told_by_first(tell: Callable[[], Any]) -> Any:
