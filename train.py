@@ -8,13 +8,13 @@ def main() -> None:
     """Check the flags, train, say what came out and where it is."""
     from aae_jax.cli import settled_together, training_request
     from aae_jax.compile_cache import keep_compiled_programs
-    from aae_jax.supervisor import end_with_parent, is_watched, watch_child
+    from aae_jax.supervisor import be_watched, is_watched, watch_child
 
     request = training_request(sys.argv[1:])
     if request.cluster is not None:
         if not is_watched():
             sys.exit(watch_child())
-        end_with_parent()
+        be_watched()
         from aae_jax.processes import join
 
         join(request.cluster)

@@ -141,7 +141,7 @@ def exit_status(main: Callable[[], None], *, script: str) -> int:
     except OSError as error:
         return _tell(script, error, 1)
     except Exception as error:
-        if is_watched() and type(error).__name__ == "JaxRuntimeError":
+        if is_watched() and _is_of_runtime(error):
             return _tell(script, ENDED, 1)
         # jax's error for a full memory is not a MemoryError.
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
@@ -223,10 +223,10 @@ def settled_together(request: TrainingRequest, argv: Sequence[str]) -> TrainingR
 
 
 def _cluster(flags: TrainFlags) -> Cluster | None:
-    cluster = Cluster(flags.coordinator, flags.processes, flags.process_id)
+    named = (flags.coordinator, flags.processes, flags.process_id)
     if flags.distributed:
-        return cluster
-    if cluster != Cluster():
+        return Cluster(*named)
+    if named != (None, None, None):
         raise UserError(
             "--coordinator, --processes and --process-id are for several processes; "
             "add --distributed, or leave them out"
@@ -352,6 +352,11 @@ def _fields(config: Config) -> dict[str, Any]:
     return {
         each.name: getattr(config, each.name) for each in dataclasses.fields(Config)
     }
+
+
+def _is_of_runtime(error: Exception) -> bool:
+    """Whether another process's end can be behind it; Gloo's errors have no class."""
+    return type(error).__name__ == "JaxRuntimeError" or "Gloo" in str(error)
 
 
 def _tell(script: str, what: object, status: int) -> int:

@@ -10,7 +10,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from aae_jax.checkpoint import Loaded, load_checkpoint
+from aae_jax.checkpoint import (
+    Loaded,
+    checkpoint_steps,
+    load_checkpoint,
+    save_checkpoint,
+)
 from aae_jax.config import Config
 from aae_jax.errors import UserError
 from aae_jax.loop import LoopState, init_loop
@@ -19,6 +24,7 @@ from aae_jax.networks import Params
 from aae_jax.phases import Phase
 from aae_jax.plan import Plan
 from aae_jax.priors import Prior
+from aae_jax.processes import is_first
 from aae_jax.run import Run
 from aae_jax.run_folder import RunFolder, open_run
 from aae_jax.run_record import RunRecord
@@ -91,13 +97,19 @@ def first_states(
         say(f"going on from step {step} of {plan.total_steps}")
     carries = []
     for folder, record, found in zip(folders, records, loaded, strict=True):
-        folder.cut_log(step)
-        if found is None and folder.metrics_file.exists():
-            say(f"{folder.path} has lost its checkpoints; it begins again at step 0")
-        if step < plan.total_steps:
-            folder.metrics_file.unlink(missing_ok=True)  # measured again at the end
+        if is_first():
+            _go_back(folder, step, plan, say=say)
         carries.append(found.state if found else _begin(folder, record, start))
     return tuple(carries), float(loaded[0].record["seconds"]) if loaded[0] else 0.0
+
+
+def _go_back(folder: RunFolder, step: int, plan: Plan, *, say: Say) -> None:
+    """Take out of a run's folder what its training will write anew after a step."""
+    folder.cut_log(step)
+    if step == 0 and folder.metrics_file.exists():
+        say(f"{folder.path} has lost its checkpoints; it begins again at step 0")
+    if step < plan.total_steps:
+        folder.metrics_file.unlink(missing_ok=True)  # measured again at the end
 
 
 def _load_same_step(
@@ -106,6 +118,9 @@ def _load_same_step(
     """The newest checkpoints that are of one step; None for each where none are.
 
     A process that was killed may have saved some of its runs and not yet the others.
+
+    Raises:
+      UserError: no step is common to all, and more would be lost than a first save.
     """
     up_to = None
     while True:
@@ -115,8 +130,29 @@ def _load_same_step(
         ]
         steps = {-1 if found is None else found.step for found in loaded}
         if len(steps) == 1:
+            if loaded[0] is None and any(map(_is_far, folders)):
+                raise UserError(_apart(folders))
             return loaded
         up_to = min(steps)
+
+
+def _is_far(folder: RunFolder) -> bool:
+    """Whether a run has more behind it than its first save."""
+    saved = checkpoint_steps(folder.checkpoints)
+    return len(saved) > 1 or (bool(saved) and folder.metrics_file.exists())
+
+
+def _apart(folders: Sequence[RunFolder]) -> str:
+    saved = {each.name: checkpoint_steps(each.checkpoints) for each in folders}
+    steps = ", ".join(
+        f"{name} at step {steps[0]}" if steps else f"{name} nowhere"
+        for name, steps in saved.items()
+    )
+    return (
+        f"the seeds in {folders[0].path.parent} were not saved at a common step "
+        f"({steps}); go on with each alone, such as --resume --run-dir "
+        f"{shlex.quote(str(folders[0].path))}, or begin anew elsewhere"
+    )
 
 
 def _begin(folder: RunFolder, record: RunRecord, start: Start) -> LoopState:
@@ -127,14 +163,19 @@ def _begin(folder: RunFolder, record: RunRecord, start: Start) -> LoopState:
             f"was to begin with; add --init-from {shlex.quote(record.init_from)}"
         )
     carry = start.begin(jax.random.key(record.config.seed))
-    if (weights := start.weights) is None:
+    if start.weights is None:
         return carry
+    # Copies: what several runs begin with is donated by each of them.
+    weights = jax.tree.map(jnp.copy, start.weights)
     state = replace(
         carry.state,
         params={name: weights[name] for name in carry.state.params},
         statistics={name: weights[name] for name in carry.state.statistics},
     )
-    return replace(carry, state=state)
+    carry = replace(carry, state=state)
+    # Saved at once: whoever resumes this run need not have the other one.
+    save_checkpoint(folder.checkpoints, carry, step=0, record={"seconds": 0.0})
+    return carry
 
 
 def _weights_of(

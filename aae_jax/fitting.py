@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from aae_jax.checkpoint import save_checkpoint
 from aae_jax.config import Config
 from aae_jax.data import Dataset
 from aae_jax.devices import on_each, one_copy
@@ -192,29 +191,20 @@ def _claim(
 def _begin(
     job: Job, folders: Sequence[RunFolder], *, options: RunOptions, say: Say
 ) -> tuple[list[RunRecord], States, float]:
-    """What the first process finds in the folders, or writes there: records and states.
-
-    The seconds of training behind the states come with them.
-    """
+    """Records and first states of the runs, and the seconds of training behind them."""
     records = list(job.records)
-    carries: States = tuple(job.start.like for _ in folders)
 
-    def begin() -> float:
-        nonlocal records, carries
+    def write_or_check() -> None:
+        nonlocal records
         records = [
             write_or_check_record(folder, record, options=options, say=say)
             for folder, record in zip(folders, job.records, strict=True)
         ]
-        carries, seconds = first_states(job.plan, folders, records, job.start, say=say)
-        return seconds
 
-    seconds = told_by_first(begin)
-    carries = copied_from_first(carries)
-    if job.start.weights is not None and not carries[0].state.step:
-        # Whoever resumes these runs need not have the other one.
-        for folder, carry in zip(folders, carries, strict=True):
-            save_checkpoint(folder.checkpoints, carry, step=0, record={"seconds": 0.0})
-    return records, carries, seconds
+    told_by_first(write_or_check)
+    carries, seconds = first_states(job.plan, folders, records, job.start, say=say)
+    # Processors of several kinds may draw weights that differ in their last bits.
+    return records, copied_from_first(carries), seconds
 
 
 def _run_loop(

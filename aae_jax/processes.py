@@ -148,7 +148,7 @@ def told_by_first(tell: Callable[[], Any]) -> Any:
 def copied_from_first(tree: Tree) -> Tree:
     """The arrays of the first process in all of them, to the bit; keys are arrays too.
 
-    In the others `tree` says shapes and dtypes.
+    All have the same shapes and dtypes.
     """
     if jax.process_count() == 1:
         return tree
@@ -157,10 +157,9 @@ def copied_from_first(tree: Tree) -> Tree:
 
 def _copied(leaf: Any) -> Any:
     if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        like = jax.eval_shape(jax.random.key_data, leaf)
-        data = _copied(jax.random.key_data(leaf) if is_first() else like)
+        data = _copied(jax.random.key_data(leaf))
         return jax.random.wrap_key_data(data, dtype=leaf.dtype)
-    array = np.asarray(leaf) if is_first() else np.zeros(leaf.shape, leaf.dtype)
+    array = np.asarray(leaf)
     # As bytes: a sum with the others' zeros would make 0.0 of -0.0.
     content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     content = multihost_utils.broadcast_one_to_all(content)

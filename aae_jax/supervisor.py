@@ -101,11 +101,16 @@ def watch_child() -> int:
     return status
 
 
-def end_with_parent() -> None:
-    """In a child: stop, as Ctrl-C does, when the parent is no more."""
+def be_watched() -> None:
+    """In a child: end with the parent, and keep what the runtime prints off stdout."""
+    pipe = int(os.environ[_PIPE])
 
     def wait() -> None:
-        os.read(int(os.environ[_PIPE]), 1)  # nobody writes: it returns at the end
+        os.read(pipe, 1)  # nobody writes: it returns when the parent is no more
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, daemon=True).start()
+    sys.stdout.flush()
+    results = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = open(results, "w", errors="backslashreplace")  # noqa: SIM115
