@@ -138,9 +138,10 @@ def load_checkpoint(
             then = "; using the one before" if index + 1 < len(found) else ""
             say(f"the checkpoint of step {step} in {folder} is damaged: {error}{then}")
     if found:
+        which = "" if up_to is None else f" up to step {up_to}"
         raise RunError(
-            f"every checkpoint in {folder} is damaged; put an intact copy back, or "
-            "start a new run in another folder (nothing was changed here)"
+            f"every checkpoint{which} in {folder} is damaged; put an intact copy back, "
+            "or start a new run in another folder (nothing was changed here)"
         )
     return None
 

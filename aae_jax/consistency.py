@@ -52,7 +52,7 @@ def consistency_loss(
 
 
 def _bend(infer: Callable[[Array], Array], x: Array, r: Array) -> Array:
-    """The second derivative of each image's divergence at r = 0, times r.
+    """The second derivative of the images' divergence, summed, at r = 0, times r.
 
     Exact: a difference over a short probe would be mostly rounding in float32.
     """

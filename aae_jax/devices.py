@@ -68,4 +68,10 @@ def split(batch: Batch, mesh: Mesh | None) -> Batch:
 
 def one_copy(tree: Tree) -> Tree:
     """Arrays that each device has a copy of, as those of a single device."""
-    return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
+
+    def first(leaf: jax.Array) -> jax.Array:
+        if not leaf.is_fully_replicated:
+            raise ValueError(f"an array of shape {leaf.shape} is split over devices")
+        return leaf.addressable_data(0)
+
+    return jax.tree.map(first, tree)

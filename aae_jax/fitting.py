@@ -22,7 +22,6 @@ from aae_jax.messages import Say, say_on_stderr
 from aae_jax.metrics import numbers_in
 from aae_jax.options import RunOptions, check_seeds
 from aae_jax.phases import Phase
-from aae_jax.plan import Plan
 from aae_jax.priors import Prior
 from aae_jax.processes import (
     copied_from_first,
@@ -163,7 +162,7 @@ def _train(
                 job, folders, carries, stop=stop, seconds=seconds, say=say
             )
         if stop.number is not None:
-            raise _stopped(plan, folders, int(carries[0].state.step), stop.number)
+            raise _stopped(job, folders, int(carries[0].state.step), stop.number)
         runs = [
             Run(folder, record, job.model, carry.state.weights, plan.total_steps)
             for folder, record, carry in zip(folders, records, carries, strict=True)
@@ -251,16 +250,16 @@ def _compile(
 
 
 def _stopped(
-    plan: Plan, folders: Sequence[RunFolder], step: int, number: int
+    job: Job, folders: Sequence[RunFolder], step: int, number: int
 ) -> Interrupted:
     place, again = folders[0].path, ""
     if len(folders) > 1:
-        first = int(folders[0].name.removeprefix("seed"))
-        place, again = place.parent, f" --seeds {len(folders)} --seed {first}"
+        again = f" --seeds {len(folders)} --seed {job.config.seed}"
+        place = place.parent
     return Interrupted(
         number,
-        f"stopped and saved at step {step} of {plan.total_steps}; go on with 'python "
-        f"train.py --resume --run-dir {shlex.quote(str(place))}{again}'",
+        f"stopped and saved at step {step} of {job.plan.total_steps}; go on with "
+        f"'python train.py --resume --run-dir {shlex.quote(str(place))}{again}'",
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 _ADDED: Mapping[int, Mapping[str, Any]] = {
     2: {
@@ -27,8 +27,8 @@ _ADDED: Mapping[int, Mapping[str, Any]] = {
         "entropy_weight": 0.0,
         "consistency_weight": 0.0,
         "consistency_radius": 2.0,
-        "consistency_probe": 0.0,
     },
+    3: {"consistency_probe": 0.01},
 }
 """Fields that came to the config with each version, as runs before did without them."""
 

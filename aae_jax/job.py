@@ -62,24 +62,22 @@ class Job:
     def feeds(self) -> tuple[Feed, ...]:
         """What each run trains on; the images are on the devices once."""
         train_rows, _ = hold_out(len(self.dataset.x_train))
-        x = jnp.asarray(self.dataset.x_train[train_rows])
-        data = [self._with_labels(TrainingData(x), y) for y in self.labels]
+        x = on_each(jnp.asarray(self.dataset.x_train[train_rows]), self.mesh)
         keys = [jax.random.key(record.config.seed) for record in self.records]
         return tuple(
-            Feed(self.config, each, key, mesh=self.mesh)
-            for each, key in zip(on_each(data, self.mesh), keys, strict=True)
+            Feed(self.config, self._with_labels(x, y), key, mesh=self.mesh)
+            for y, key in zip(self.labels, keys, strict=True)
         )
 
-    def _with_labels(
-        self, data: TrainingData, y: NDArray[np.int32] | None
-    ) -> TrainingData:
+    def _with_labels(self, x: jax.Array, y: NDArray[np.int32] | None) -> TrainingData:
         if y is None:
-            return data
+            return TrainingData(x)
         labelled = np.flatnonzero(y >= 0).astype(np.int32)
         # Labelled images beside images that all are would be the same ones again.
         again = self.model.networks.wiring.parts_prior and len(labelled) == len(y)
         rows = jnp.asarray(labelled) if len(labelled) and not again else None
-        return replace(data, y=jnp.asarray(y), labelled=rows)
+        y, rows = on_each((jnp.asarray(y), rows), self.mesh)
+        return TrainingData(x, y, rows)
 
     def measure(self) -> Measure:
         """What measures on the images held out."""
@@ -111,10 +109,8 @@ def prepare(
     configs = [replace(config, seed=seed) for seed in seeds]
     tell = None if options.quiet else say
     labels = [kept_labels(each, dataset, say=tell) for each in configs]
-    records = [
-        make_record(each, dataset, options, phases=phases, together=len(seeds))
-        for each in configs
-    ]
+    record = make_record(config, dataset, options, phases=phases, together=len(seeds))
+    records = [replace(record, config=each) for each in configs]
     refuse_disagreement(_shared(records[0]))
     step = make_step(config, prior=prior, phases=phases)
     start = make_start(

@@ -23,6 +23,7 @@ NEIGHBOURS = 5
 # In more dimensions a tree looks at nearly all points, and a matrix product is faster.
 _TREE_DIMENSIONS = 8
 _QUERIES = 1000
+_COUNTS = ("step", "epoch", "steps", "epochs", "images", "labelled")
 METRIC_SEED = 1511
 """Directions and prior draws are the same for every run, so that runs compare."""
 
@@ -212,7 +213,7 @@ def _sorted_projections(
 def numbers_in(metrics: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
     """`[("losses/generator", 0.69), ...]` from nested objects; lists by index.
 
-    Counts of steps and epochs are left out, and what is no number.
+    Counts of steps, epochs and images are left out, and what is no number.
     """
     found = []
     for name, value in metrics.items():
@@ -220,6 +221,8 @@ def numbers_in(metrics: Mapping[str, Any], prefix: str = "") -> list[tuple[str, 
             value = {str(index): each for index, each in enumerate(value)}
         if isinstance(value, Mapping):
             found += numbers_in(value, f"{prefix}{name}/")
-        elif isinstance(value, int | float) and prefix + name not in ("step", "epoch"):
+        elif isinstance(value, bool):
+            continue
+        elif isinstance(value, int | float) and prefix + name not in _COUNTS:
             found.append((prefix + name, float(value)))
     return found

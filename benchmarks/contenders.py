@@ -46,16 +46,18 @@ def ours(images: np.ndarray, config: Config = CONFIG) -> Run:
     step = make_step(config)
     loop = make_loop(config, step)
     key = jax.random.key(0)
-    window = Feed(config, TrainingData(jnp.asarray(images)), key).window(0)
+    feed = Feed(config, TrainingData(jnp.asarray(images)), key)
+    epoch = config.steps_per_epoch(N_IMAGES)
     carry = init_loop(config, key, step=step, image_shape=SHAPE)
     done = 0
 
     def run(n: int) -> None:
         nonlocal carry, done
-        if done + n > config.steps_per_epoch(N_IMAGES):
-            raise ValueError("the turns together must fit in one epoch")
-        done += n
-        carry = jax.block_until_ready(loop(carry, window, np.int32(done)))
+        end = done + n
+        while done < end:
+            window = feed.window(done)
+            done = min(end, (done // epoch + 1) * epoch)
+            carry = jax.block_until_ready(loop(carry, window, np.int32(done)))
 
     return run
 

@@ -81,9 +81,12 @@ def _is_todays(row: Row, seed: int, measured: Mapping[str, Any]) -> bool:
 
 
 def of_most_seeds(results: Mapping[str, Mapping[str, Seeds]]) -> dict[str, Seeds]:
-    """For each row the numbers of the device that has most seeds of it."""
+    """For each row the numbers of the device that has most seeds of it.
+
+    Of those with as many, the device whose name comes first: capitals before cpu.
+    """
     return {
-        name: max(devices.values(), key=len)
+        name: devices[min(devices, key=lambda device: (-len(devices[device]), device))]
         for name, devices in results.items()
         if devices
     }
@@ -121,6 +124,8 @@ def _measured(
                 measured[metric] = before[metric]
             elif (value := measure(Run.load(folder.path), data, runs)) is not None:
                 measured[metric] = value
+            elif same and metric in before:  # the judge is elsewhere
+                measured[metric] = before[metric]
     return measured
 
 

@@ -82,10 +82,14 @@ def train(
     runs.mkdir(parents=True, exist_ok=True)
     for row in rows:
         wanted = [seed for seed in row.seeds if seed in seeds]
+        if not wanted:
+            continue
         for seed in wanted:
             if run_folder(runs, row, seed).config_file.exists():
                 refuse_stale(run_folder(runs, row, seed), row, seed)
         left = [seed for seed in wanted if seed not in finished_seeds(runs, row)]
+        if together and wanted != list(range(wanted[0], wanted[-1] + 1)):
+            sys.exit(f"seeds {wanted} do not follow one another: leave out --together")
         if left and together:
             place = ["--seeds", str(len(wanted)), "--run-dir", str(runs / row.name)]
             _run_train_py([*row.argv(wanted[0]), *place], data)

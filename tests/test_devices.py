@@ -44,7 +44,7 @@ def test_eight_devices_train_as_one_does(ten_steps, model):
 
 
 def test_what_differs_is_rounding():
-    """All phases but classification are in clustering."""
+    """Nearly all that a step can do is in clustering."""
     fifty_steps = compare("float64", 50, "clustering")
     assert fifty_steps["clustering"]["difference"] < 1e-13
 

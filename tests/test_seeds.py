@@ -114,12 +114,21 @@ def test_stopped_and_resumed_they_end_with_the_same_bits(
     ended = wait(process)
     assert ended.status == 128 + signal.SIGTERM
     assert "--resume --run-dir both --seeds 2 --seed 4'" in ended.stderr
+    (stopped,) = checkpoint_steps(place / "seed4" / "checkpoints")
+    resume = ("--resume", "--run-dir", "both", "--no-figures", *several)
+    process = start_script("train.py", *resume, cwd=tmp_path)
+    log = RunFolder(place / "seed5").log_file
+    lines = len(log.read_text().splitlines())
+    wait_until(lambda: len(log.read_text().splitlines()) > lines, process)
+    process.send_signal(signal.SIGTERM)
+    assert wait(process).status == 128 + signal.SIGTERM
     # As if it had been killed between the two saves.
     newest, *_ = checkpoint_steps(place / "seed4" / "checkpoints")
+    assert newest > stopped
     shutil.rmtree(place / "seed5" / "checkpoints" / f"{newest:08d}")
-    resume = ("--resume", "--run-dir", "both", "--no-figures", *several)
     ended = run_script("train.py", *resume, cwd=tmp_path)
     assert ended.status == 0, ended.stderr
+    assert f"going on from step {stopped} of 906" in ended.stderr
     for name in ("seed4", "seed5"):
         log, expected = (
             [
@@ -177,3 +186,37 @@ def test_seeds_are_a_flag_and_no_part_of_the_config():
         "all/seed9",
     ]
     assert "seeds" not in {field.name for field in dataclasses.fields(Config)}
+
+
+def test_seeds_without_a_common_step_lose_nothing(
+    trained, call_script, run_script, data_file, tmp_path
+):
+    """A third seed beside two that have ended: they are not trained anew."""
+    place = shutil.copytree(trained[0], tmp_path / "both")
+    (place / "seed4" / ".lock").unlink()  # it names who holds it
+    before = listing(place / "seed4")
+    flags = ("--dataset", data_file, *TINY, "--run-dir", place, "--no-figures")
+    several = ("--resume", "--seed", 4, "--seeds", 3)
+    ended = run_script("train.py", *flags, *several, cwd=tmp_path)
+    assert (ended.status, ended.stdout) == (2, "")
+    assert "seed4 at step 906, seed5 at step 906, seed6 nowhere" in ended.stderr
+    (place / "seed4" / ".lock").unlink()
+    assert listing(place / "seed4") == before
+
+
+def test_seeds_begin_with_the_weights_of_one_run(
+    trained, run_script, data_file, tmp_path
+):
+    place, _ = trained
+    flags = ("--dataset", data_file, *TINY[:-1], 9, "--run-dir", "again")
+    begin = ("--no-figures", "--seeds", 2, "--init-from", place / "seed5")
+    ended = run_script("train.py", *flags, *begin, cwd=tmp_path)
+    assert ended.status == 0, ended.stderr
+    weights = [
+        jax.tree.leaves(Run.load(tmp_path / "again" / name).params)
+        for name in ("seed0", "seed1")
+    ]
+    first = jax.tree.leaves(Run.load(place / "seed5").params)
+    for mine, other, began in zip(*weights, first, strict=True):
+        np.testing.assert_allclose(mine, began, rtol=0, atol=0.05)
+        assert not np.array_equal(mine, other)
