@@ -29,7 +29,7 @@ def this_environment(*, devices: int = 1, together: int = 1) -> dict[str, Any]:
         "devices": devices,
         "together": together,
         "cores": usable_cores(),
-        "matmul_precision": jax.config.jax_default_matmul_precision,
+        "matmul_precision": jax.config.values["jax_default_matmul_precision"],
         "XLA_FLAGS": os.environ.get("XLA_FLAGS"),
     }
 

@@ -76,8 +76,7 @@ class Job:
         # Labelled images beside images that all are would be the same ones again.
         again = self.model.networks.wiring.parts_prior and len(labelled) == len(y)
         rows = jnp.asarray(labelled) if len(labelled) and not again else None
-        y, rows = on_each((jnp.asarray(y), rows), self.mesh)
-        return TrainingData(x, y, rows)
+        return TrainingData(x, *on_each((jnp.asarray(y), rows), self.mesh))
 
     def measure(self) -> Measure:
         """What measures on the images held out."""

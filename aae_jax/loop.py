@@ -57,7 +57,7 @@ class Window:
     y: Int[Array, " m"] | None
     rows: Int[Array, " n"]
     labelled_rows: Int[Array, " n"] | None
-    first_step: Int[Array, ""]
+    first_step: Int[Array, ""] | np.int32
 
 
 NEVER = np.int32(2**31 - 1)

@@ -121,8 +121,8 @@ def agree(until: int, save: bool, stop: int | None) -> tuple[int, bool, int | No
         return until, save, stop
     wanted = np.array([until, save, stop or 0], np.int32)
     of_each = multihost_utils.process_allgather(wanted)
-    until, save, _ = map(int, of_each[0])
-    return until, bool(save), int(of_each[:, 2].max()) or None
+    until, save, _ = of_each[0]
+    return int(until), bool(save), int(of_each[:, 2].max()) or None
 
 
 def told_by_first(tell: Callable[[], Any]) -> Any:

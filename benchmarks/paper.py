@@ -274,8 +274,10 @@ def elsewhere(results: Mapping[str, Mapping[str, Seeds]]) -> str:
     for task in TASKS:
         devices = results.get(task.row.name, {})
         for device, seeds in devices.items() if len(devices) > 1 else ():
-            values = [each.get(task.metric) for each in seeds.values()]
-            if None not in values:
+            values = [
+                each[task.metric] for each in seeds.values() if task.metric in each
+            ]
+            if len(values) == len(seeds):
                 mean = task.shown(statistics.mean(values))
                 minutes = statistics.mean(_minutes(each) for each in seeds.values())
                 cells = [f"`{task.row.name}`", device, task.metric, mean]
