@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: help setup train test lint types bench lock clean
+.PHONY: help setup train test lint types bench growth lock clean
 
 help:
 	@echo "make setup    install everything into .venv"
@@ -14,6 +14,7 @@ help:
 	@echo "make test     run the tests"
 	@echo "make lint     check style; make types checks types"
 	@echo "make bench    time a step against PyTorch"
+	@echo "make growth   speed and memory over sizes"
 	@echo "make lock     pin the newest packages that pyproject.toml allows"
 
 setup: $(READY)
@@ -42,6 +43,9 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/pyrefly check
+
+growth: $(READY)
+	$(BIN)/python benchmarks/growth.py
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 pythae==0.1.2

@@ -23,7 +23,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
-        from aae_jax.cli import exit_status
+        from aae_jax.failures import exit_status
     except ModuleNotFoundError as error:
         print(
             f"evaluate.py: the package {error.name} is not installed; type "

@@ -1,24 +1,14 @@
 """Train an adversarial autoencoder: python train.py --prior normal --z-dim 2"""
 
-import os
 import sys
 
 
 def main() -> None:
     """Check the flags, train, say what came out and where it is."""
-    from aae_jax.cli import settled_together, training_request
+    from aae_jax.cli import joined_request
     from aae_jax.compile_cache import keep_compiled_programs
-    from aae_jax.supervisor import be_watched, is_watched, watch_child
 
-    request = training_request(sys.argv[1:])
-    if request.cluster is not None:
-        if not is_watched():
-            sys.exit(watch_child())
-        be_watched()
-        from aae_jax.processes import join
-
-        join(request.cluster)
-        request = settled_together(request, sys.argv[1:])
+    request = joined_request(sys.argv[1:])
     if request.finished is not None:
         print(f"{request.finished} is finished; nothing is left to do")
         return
@@ -38,8 +28,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
-        from aae_jax.cli import exit_status
-        from aae_jax.supervisor import is_watched
+        from aae_jax.failures import exit_status
     except ModuleNotFoundError as error:
         print(
             f"train.py: the package {error.name} is not installed; type 'make setup', "
@@ -49,7 +38,4 @@ if __name__ == "__main__":
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
-    status = exit_status(main, script="train.py")
-    if status and is_watched():
-        os._exit(status)  # at a usual end the runtime waits for all the others
-    sys.exit(status)
+    sys.exit(exit_status(main, script="train.py"))

@@ -1,15 +1,11 @@
-"""The command line of both scripts: what is asked for, and how failures are told.
+"""The command line of train.py: what is asked for.
 
 Everything that can be refused is refused here, before jax is imported.
 """
 
-import contextlib
 import dataclasses
-import io
-import os
 import sys
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +15,7 @@ import tyro
 from aae_jax.checkpoint_folder import ends_at
 from aae_jax.config import Config
 from aae_jax.data import check_dataset_name
-from aae_jax.errors import RunError, UserError
+from aae_jax.errors import UserError
 from aae_jax.flags import given_fields, parse
 from aae_jax.options import (
     RunOptions,
@@ -36,8 +32,12 @@ from aae_jax.run_folder import (
     refuse_made_in_python,
     seed_folder,
 )
-from aae_jax.signals import Interrupted
-from aae_jax.supervisor import ENDED, Cluster, is_watched
+from aae_jax.supervisor import (
+    Cluster,
+    be_watched,
+    is_watched,
+    watch_child,
+)
 from aae_jax.wirings import WIRINGS
 
 _PART_OF = {
@@ -84,7 +84,7 @@ class TrainingRequest:
 
     `n_seeds` where several are trained together; `finished` is where nothing is left to
     do; `cluster` names the processes to train with, whose first has yet to look into
-    the folders, see `settled_together`.
+    the folders, see `joined_request`.
     """
 
     config: Config
@@ -104,51 +104,6 @@ class TrainingRequest:
             return {first: RunFolder(place)}
         seeds = range(first, first + self.n_seeds)
         return {seed: seed_folder(place, seed) for seed in seeds}
-
-
-def exit_status(main: Callable[[], None], *, script: str) -> int:
-    """Run a script's body; tell failures in one sentence on stderr.
-
-    Returns:
-      0 done, 2 the input is at fault, 1 anything else that went wrong; 130, 143 or 129
-      stopped by SIGINT, SIGTERM or SIGHUP after saving, 141 as nobody reads its lines.
-    """
-    for stream in (sys.stdout, sys.stderr):  # a path may hold what cannot be shown
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        main()
-        sys.stdout.flush()
-    except UserError as error:
-        return _tell(script, error, 2)
-    except RunError as error:
-        return _tell(script, error, 1)
-    except Interrupted as stopped:
-        return _tell(script, stopped, stopped.exit_status)
-    except ModuleNotFoundError as error:
-        return _tell(
-            script,
-            f"the package {error.name} is not installed; type 'make setup', then "
-            "'source .venv/bin/activate'",
-            2,
-        )
-    except KeyboardInterrupt:
-        return _tell(script, "stopped; what was saved before is intact", 130)
-    except BrokenPipeError:
-        # Whoever read our output has enough of it, as `head` does after ten lines.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        return _tell(script, error, 1)
-    except Exception as error:
-        if is_watched() and _is_of_runtime(error):
-            return _tell(script, ENDED, 1)
-        # jax's error for a full memory is not a MemoryError.
-        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-            return _tell(script, "the memory is full; try a smaller network", 1)
-        traceback.print_exc()
-        return _tell(script, "this is a mistake of ours; please report the above", 1)
-    return 0
 
 
 def training_request(argv: Sequence[str]) -> TrainingRequest:
@@ -191,8 +146,27 @@ def training_request(argv: Sequence[str]) -> TrainingRequest:
     return request
 
 
-def settled_together(request: TrainingRequest, argv: Sequence[str]) -> TrainingRequest:
-    """The request of all processes, after `join`: the first looks into the folders.
+def joined_request(argv: Sequence[str]) -> TrainingRequest:
+    """`training_request`; one for several processes is joined by them first.
+
+    Raises:
+      UserError, RunError: see there and `join`.
+      SystemExit: a child of this process has done all there was to do.
+    """
+    request = training_request(argv)
+    if request.cluster is None:
+        return request
+    if not is_watched():
+        sys.exit(watch_child())
+    be_watched()
+    from aae_jax.processes import join  # imports jax
+
+    join(request.cluster)
+    return _settled_together(request, argv)
+
+
+def _settled_together(request: TrainingRequest, argv: Sequence[str]) -> TrainingRequest:
+    """The request of all processes: the first looks into the folders.
 
     Raises:
       UserError: what is asked for differs, or the first may not have it.
@@ -352,17 +326,3 @@ def _fields(config: Config) -> dict[str, Any]:
     return {
         each.name: getattr(config, each.name) for each in dataclasses.fields(Config)
     }
-
-
-def _is_of_runtime(error: Exception) -> bool:
-    """Whether another process's end can be behind it; Gloo's errors have no class."""
-    return type(error).__name__ == "JaxRuntimeError" or "Gloo" in str(error)
-
-
-def _tell(script: str, what: object, status: int) -> int:
-    """Say what went wrong on one line that cannot drive a terminal."""
-    sentence = " ".join(str(what).split())
-    shown = "".join(c if c.isprintable() else "?" for c in sentence)
-    with contextlib.suppress(BrokenPipeError):  # nobody reads it
-        print(f"{script}: {shown}", file=sys.stderr)
-    return status

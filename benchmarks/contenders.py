@@ -46,7 +46,8 @@ def ours(images: np.ndarray, config: Config = CONFIG) -> Run:
     step = make_step(config)
     loop = make_loop(config, step)
     key = jax.random.key(0)
-    feed = Feed(config, TrainingData(jnp.asarray(images)), key)
+    # A key of its own: that of the state is donated to the loop.
+    feed = Feed(config, TrainingData(jnp.asarray(images)), jax.random.key(0))
     epoch = config.steps_per_epoch(N_IMAGES)
     carry = init_loop(config, key, step=step, image_shape=SHAPE)
     done = 0
@@ -188,6 +189,7 @@ def pythae_trainer(images: np.ndarray, steps: int) -> Run:
     It takes images in float32 and does whole passes, so each turn is a pass over
     `steps` batches.
     """
+    folder = tempfile.TemporaryDirectory()
     shape = {"input_dim": (1, 28, 28), "latent_dim": 2}
     model = Adversarial_AE(
         Adversarial_AE_Config(**shape, deterministic_posterior=True),
@@ -201,7 +203,7 @@ def pythae_trainer(images: np.ndarray, steps: int) -> Run:
             model=model,
             train_dataset=BaseDataset(x, torch.zeros(len(x))),
             training_config=AdversarialTrainerConfig(
-                output_dir=tempfile.mkdtemp(),
+                output_dir=folder.name,
                 per_device_train_batch_size=BATCH,
                 autoencoder_optimizer_cls="Adam",
                 discriminator_optimizer_cls="Adam",
@@ -213,6 +215,7 @@ def pythae_trainer(images: np.ndarray, steps: int) -> Run:
         trainer.prepare_training()
 
     def run(n: int) -> None:
+        assert folder  # it is deleted with the last who knows it
         for _ in range(max(1, n // steps)):
             with contextlib.redirect_stderr(io.StringIO()):
                 trainer.train_step(1)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from scripts import ROOT, TINY, Ended, Trained, wait
 
-from aae_jax.cli import exit_status
+from aae_jax.failures import exit_status
 from aae_jax.run_folder import RunFolder
 
 
