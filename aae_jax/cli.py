@@ -31,6 +31,7 @@ from aae_jax.run_folder import (
     open_run,
     refuse_made_in_python,
     seed_folder,
+    summary_file,
 )
 from aae_jax.supervisor import (
     Cluster,
@@ -216,6 +217,12 @@ def _settled(request: TrainingRequest, argv: Sequence[str]) -> TrainingRequest:
             raise UserError(SEEDS_NEED_A_PLACE)
         options = dataclasses.replace(options, run_dir=newest_run().path)
         request = dataclasses.replace(request, options=options)
+    place = options.run_dir
+    if request.n_seeds and place and RunFolder(place).config_file.exists():
+        raise UserError(
+            f"{place} is a run itself; give --seeds a --run-dir that can hold a run "
+            "for each"
+        )
     values = _fields(request.config)
     typed = {name: values[name] for name in values if name in given}
     if resumed := _resumed(request, typed):
@@ -245,9 +252,11 @@ def _resumed(
         config = stored.resumed({**typed, "seed": seed} if several else typed)
         ended = ends_at(folder.checkpoints, stored.config.total_steps())
         finished = finished and ended and folder.metrics_file.exists()
-    if several:
+    place = request.options.run_dir
+    if several and place is not None:
         config = dataclasses.replace(config, seed=request.config.seed)
-    place = request.options.run_dir if finished else None
+        finished = finished and summary_file(place).exists()
+    place = place if finished else None
     return dataclasses.replace(request, config=config, finished=place)
 
 

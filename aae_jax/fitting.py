@@ -29,7 +29,7 @@ from aae_jax.processes import (
     told_by_first,
 )
 from aae_jax.run import Run
-from aae_jax.run_folder import RunFolder
+from aae_jax.run_folder import RunFolder, summary_file
 from aae_jax.run_lock import run_lock
 from aae_jax.run_record import RunRecord
 from aae_jax.run_start import claim_folders, write_or_check_record
@@ -123,8 +123,8 @@ def fit_seeds(
     )
     runs = _train(job, seeds, options=options, say=say)
     if is_first():
-        summary = runs[0].folder.path.parent / "summary.json"
-        write_json(summary, _summarized(runs))
+        place = runs[0].folder.path.parent
+        write_json(summary_file(place), _summarized(runs))
     return runs
 
 

@@ -186,6 +186,11 @@ def seed_folder(parent: Path, seed: int) -> RunFolder:
     return RunFolder(parent / f"seed{seed}")
 
 
+def summary_file(parent: Path) -> Path:
+    """Means and deviations over the seeds that were trained together in a folder."""
+    return parent / "summary.json"
+
+
 def _is_seed(path: Path) -> bool:
     digits = path.name.removeprefix("seed")
     return path.name == f"seed{digits}" and digits.isdecimal()

@@ -220,3 +220,24 @@ def test_seeds_begin_with_the_weights_of_one_run(
     for mine, other, began in zip(*weights, first, strict=True):
         np.testing.assert_allclose(mine, began, rtol=0, atol=0.05)
         assert not np.array_equal(mine, other)
+
+
+def test_a_run_cannot_hold_the_runs_of_seeds(trained, call_script, data_file):
+    place = trained[0] / "seed4"
+    flags = ("--dataset", data_file, *TINY, "--run-dir", place, "--resume")
+    ended = call_script("train.py", *flags, "--seed", 4, "--seeds", 2)
+    assert (ended.status, ended.stdout) == (2, "")
+    assert f"{place} is a run itself; give --seeds a --run-dir" in ended.stderr
+    assert not (place / "seed4").exists()
+
+
+def test_a_summary_that_was_not_written_any_more_is_written_later(
+    trained, run_script, tmp_path
+):
+    place = shutil.copytree(trained[0], tmp_path / "both")
+    summary = (place / "summary.json").read_bytes()
+    (place / "summary.json").unlink()
+    resume = ("--resume", "--run-dir", "both", "--no-figures", "--seed", 4)
+    ended = run_script("train.py", *resume, "--seeds", 2, cwd=tmp_path)
+    assert ended.status == 0, ended.stderr
+    assert (place / "summary.json").read_bytes() == summary
