@@ -1,9 +1,11 @@
 """The package's names, and that reading a command line does not import jax."""
 
+import re
 import subprocess
 import sys
 
 import pytest
+from scripts import ROOT
 
 import aae_jax
 
@@ -58,3 +60,10 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="'aae_jax' has no attribute 'trian'"):
         aae_jax.trian  # noqa: B018
     assert not hasattr(aae_jax, "os")
+
+
+def test_shapes_are_stated_of_classes():
+    """NumPy's NDArray is an alias, which jaxtyping does not take from 2.5 on."""
+    of_alias = re.compile(r"\b(Float|Int|Bool|UInt8|Num|Shaped)\[\s*NDArray")
+    for path in (ROOT / "aae_jax").rglob("*.py"):
+        assert not of_alias.search(path.read_text()), path
