@@ -130,10 +130,20 @@ def _load_same_step(
         ]
         steps = {-1 if found is None else found.step for found in loaded}
         if len(steps) == 1:
-            if loaded[0] is None and any(map(_is_far, folders)):
-                raise UserError(_apart(folders))
+            if loaded[0] is None:
+                refuse_apart(folders)
             return loaded
         up_to = min(steps)
+
+
+def refuse_apart(folders: Sequence[RunFolder]) -> None:
+    """Refuse to begin all runs anew where any has more behind it than its first save.
+
+    Raises:
+      UserError: with the step that each was saved at last.
+    """
+    if any(map(_is_far, folders)):
+        raise UserError(_apart(folders))
 
 
 def _is_far(folder: RunFolder) -> bool:
@@ -150,8 +160,8 @@ def _apart(folders: Sequence[RunFolder]) -> str:
     )
     return (
         f"the seeds in {folders[0].path.parent} were not saved at a common step "
-        f"({steps}); go on with each alone, such as --resume --run-dir "
-        f"{shlex.quote(str(folders[0].path))}, or begin anew elsewhere"
+        f"({steps}); give --seeds and --seed those that were trained together, or "
+        "another --run-dir"
     )
 
 

@@ -14,7 +14,7 @@ from aae_jax.config import Config
 from aae_jax.data import Dataset
 from aae_jax.devices import on_each, one_copy
 from aae_jax.feeds import Feed
-from aae_jax.first_state import first_states
+from aae_jax.first_state import first_states, refuse_apart
 from aae_jax.host_loop import run_loop
 from aae_jax.job import Job, prepare
 from aae_jax.journal import Journal
@@ -195,6 +195,8 @@ def _begin(
 
     def write_or_check() -> None:
         nonlocal records
+        if not all(folder.config_file.exists() for folder in folders):
+            refuse_apart(folders)
         records = [
             write_or_check_record(folder, record, options=options, say=say)
             for folder, record in zip(folders, job.records, strict=True)

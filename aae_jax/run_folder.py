@@ -166,6 +166,12 @@ class RunFolder:
                 f"{self.path} holds a run, which is never overwritten; go on with it "
                 "by --resume, or choose another --run-dir"
             )
+        if seeds := seeds_in(self.path):
+            raise UserError(
+                f"{self.path} holds the runs of seeds {', '.join(map(str, seeds))}; go "
+                "on with those that were begun together by --resume --seeds and "
+                "--seed, or choose another --run-dir"
+            )
         if self.path.exists():
             raise UserError(
                 f"{self.path} holds no run, and is never overwritten; choose another "
@@ -184,6 +190,12 @@ class RunFolder:
 def seed_folder(parent: Path, seed: int) -> RunFolder:
     """The folder of a run that was trained together with other seeds."""
     return RunFolder(parent / f"seed{seed}")
+
+
+def seeds_in(parent: Path) -> list[int]:
+    """The seeds whose runs lie in a folder, see `seed_folder`."""
+    runs = [path.parent for path in parent.glob("seed*/config.json")]
+    return sorted(int(run.name.removeprefix("seed")) for run in runs if _is_seed(run))
 
 
 def summary_file(parent: Path) -> Path:
@@ -229,6 +241,11 @@ def open_run(path: Path | None) -> RunFolder:
         )
     folder = RunFolder(path)
     if not folder.config_file.is_file():
+        if seeds := seeds_in(path):
+            raise UserError(
+                f"{path} holds the runs of seeds {', '.join(map(str, seeds))}; name "
+                f"one, such as {seed_folder(path, seeds[0])}"
+            )
         raise UserError(
             f"{path} is not a run: it has no config.json; name a folder that train.py "
             "made, such as one under runs/"

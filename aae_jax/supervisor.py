@@ -96,6 +96,12 @@ def watch_child() -> int:
             signal.signal(number, pass_on)
     status = child.wait()
     os.close(ours)
+    if status < 0 and -status != signal.SIGABRT:  # by which the runtime ends it
+        raise RunError(
+            f"this process was ended by signal {-status} ({signal.strsignal(-status)}) "
+            "and the others end with it; what the first one saved is intact: start all "
+            "of them again, with --resume and its --run-dir"
+        )
     if status not in _OURS:
         raise RunError(ENDED)
     return status

@@ -248,7 +248,8 @@ def _minutes(measured: Mapping[str, Any]) -> float:
 def summary(results: Mapping[str, Any]) -> str:
     """The numbers that the README shows, as Markdown."""
     lines = [
-        "| on MNIST's test set | paper | aae_jax (seeds) | images shifted (seeds) |",
+        "| on MNIST's test set | paper | aae_jax (seeds) | with shifts of 1 pixel (100 "
+        "labels) or 2 (seeds) |",
         "|---|---|---|---|",
     ]
     for name, title in SUMMARY.items():
@@ -259,12 +260,15 @@ def summary(results: Mapping[str, Any]) -> str:
 
 
 def _mean(row: str, results: Mapping[str, Any]) -> str:
-    """Of the first number of a row over its seeds, `-` where there is none."""
+    """And deviation of a row's first number over its seeds, `-` where there is none."""
     tasks = [task for task in _done(results) if task.row.name == row]
     if not tasks:
         return "-"
     values = [each[tasks[0].metric] for each in results[row].values()]
-    return f"{tasks[0].shown(statistics.mean(values))} ({len(values)})"
+    mean = tasks[0].shown(statistics.mean(values))
+    if len(values) > 1:
+        mean += f" +- {tasks[0].shown(statistics.stdev(values))}"
+    return f"{mean} ({len(values)})"
 
 
 def elsewhere(results: Mapping[str, Mapping[str, Seeds]]) -> str:

@@ -100,8 +100,14 @@ def test_a_process_that_dies_ends_the_others_with_a_sentence(start_processes, tm
     processes = start_processes(2, *TINY, "--steps", 50_000)
     wait_until((tmp_path / "run" / "metrics.jsonl").exists, processes[0])
     kill_child(processes[0])
-    for ended in map(wait, processes):
+    for process, what in zip(
+        processes,
+        ("this process was ended by signal 9", "another process"),
+        strict=True,
+    ):
+        ended = wait(process)
         assert (ended.status, ended.stdout) == (1, "")
+        assert f"train.py: {what}" in ended.stderr
         assert "start all of them again, with --resume" in ended.stderr
         assert "Traceback" not in ended.stderr
 

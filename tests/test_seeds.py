@@ -200,6 +200,11 @@ def test_seeds_without_a_common_step_lose_nothing(
     ended = run_script("train.py", *flags, *several, cwd=tmp_path)
     assert (ended.status, ended.stdout) == (2, "")
     assert "seed4 at step 906, seed5 at step 906, seed6 nowhere" in ended.stderr
+    assert not (place / "seed6" / "config.json").exists()
+    for script, *flags in (("train.py", "--dataset", data_file), ("evaluate.py",)):
+        ended = call_script(script, *flags, "--run-dir", place)
+        assert (ended.status, ended.stdout) == (2, "")
+        assert f"{place} holds the runs of seeds 4, 5; " in ended.stderr
     (place / "seed4" / ".lock").unlink()
     assert listing(place / "seed4") == before
 
