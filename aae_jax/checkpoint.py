@@ -79,12 +79,6 @@ def save_checkpoint(
     final = folder / f"{step:08d}"
     leaves = _named_leaves(state)
     arrays = {name: _to_numpy(leaf) for name, leaf in leaves.items()}
-    manifest = Manifest(
-        step=step,
-        record=dict(record or {}),
-        leaf_types={name: _type_of(leaf) for name, leaf in leaves.items()},
-        leaf_hashes={name: _leaf_hash(array) for name, array in arrays.items()},
-    )
     try:
         staged = folder / f"{final.name}.writing"
         if is_first():
@@ -93,11 +87,18 @@ def save_checkpoint(
             probe_space(folder, sum(array.nbytes for array in arrays.values()))
         _write_arrays(staged, arrays)  # where the processes meet
         if is_first():
+            manifest = Manifest(
+                step=step,
+                record=dict(record or {}),
+                leaf_types={name: _type_of(leaf) for name, leaf in leaves.items()},
+                leaf_hashes={name: _leaf_hash(array) for name, array in arrays.items()},
+            )
             seal_folder(staged, manifest)
             publish(staged, final)
             delete_outdated(final, step=step, keep=keep)
     except OSError as error:
-        remove_leftovers(folder)
+        if is_first():
+            remove_leftovers(folder)
         raise RunError(
             f"the checkpoint of step {step} could not be saved in {folder} "
             f"({error.strerror or error}); those saved before it are intact"

@@ -45,11 +45,10 @@ def ours(images: np.ndarray, config: Config = CONFIG) -> Run:
     """The compiled loop, as train.py runs it."""
     step = make_step(config)
     loop = make_loop(config, step)
-    key = jax.random.key(0)
-    # A key of its own: that of the state is donated to the loop.
+    # Each a key of its own: that of the state is donated to the loop.
     feed = Feed(config, TrainingData(jnp.asarray(images)), jax.random.key(0))
     epoch = config.steps_per_epoch(N_IMAGES)
-    carry = init_loop(config, key, step=step, image_shape=SHAPE)
+    carry = init_loop(config, jax.random.key(0), step=step, image_shape=SHAPE)
     done = 0
 
     def run(n: int) -> None:

@@ -75,12 +75,12 @@ def measure(point: Point) -> dict[str, float]:
     rng = np.random.default_rng(0)
     shape = (28, 28, 1)
     images = rng.integers(0, 256, (point.images, *shape), dtype=np.uint8)
-    key, step = jax.random.key(0), make_step(config)
-    # A key of its own: that of the state is donated to the loop.
+    step = make_step(config)
+    # Each a key of its own: that of the state is donated to the loop.
     feed = Feed(config, TrainingData(jnp.asarray(images)), jax.random.key(0))
     del images
     loop, done = make_loop(config, step), 0
-    carry = init_loop(config, key, step=step, image_shape=shape)
+    carry = init_loop(config, jax.random.key(0), step=step, image_shape=shape)
     epoch = config.steps_per_epoch(point.images)
 
     def seconds(n: int) -> float:

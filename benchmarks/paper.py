@@ -260,7 +260,7 @@ def summary(results: Mapping[str, Any]) -> str:
 
 
 def _mean(row: str, results: Mapping[str, Any]) -> str:
-    """And deviation of a row's first number over its seeds, `-` where there is none."""
+    """A row's first number, mean and deviation over its seeds; `-` where none is."""
     tasks = [task for task in _done(results) if task.row.name == row]
     if not tasks:
         return "-"
