@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: help setup train test lint types bench growth lock clean
+.PHONY: help setup train test lint types bench growth start lock clean
 
 help:
 	@echo "make setup    install everything into .venv"
@@ -14,6 +14,7 @@ help:
 	@echo "make test     run the tests"
 	@echo "make lint     check style; make types checks types"
 	@echo "make bench    time a step against PyTorch"
+	@echo "make start    time from a command to its first steps"
 	@echo "make growth   speed and memory over sizes"
 	@echo "make lock     pin the newest packages that pyproject.toml allows"
 
@@ -43,6 +44,9 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/pyrefly check
+
+start: $(READY)
+	$(BIN)/python benchmarks/start.py $(ARGS)
 
 growth: $(READY)
 	$(BIN)/python benchmarks/growth.py
