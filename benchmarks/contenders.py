@@ -6,39 +6,23 @@ reconstruction, discriminator, generator, an Adam each, of rate 0.001. What does
 than that says so.
 """
 
-import contextlib
-import io
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
-from pythae.data.datasets import BaseDataset
-from pythae.models import Adversarial_AE, Adversarial_AE_Config
-from pythae.models.base.base_utils import ModelOutput
-from pythae.models.nn import BaseDecoder, BaseDiscriminator, BaseEncoder
-from pythae.trainers import AdversarialTrainer, AdversarialTrainerConfig
+from pythae_aae import pythae_trainer
 from torch import nn
-from torch.nn import functional
+from torch_aae import DEVICE, TorchAAE, torch_loop
+from workload import BATCH, CONFIG, JOINT, N_IMAGES, SHAPE, Run
 
 from aae_jax import Batch, Config, TrainState, init, make_step, make_update
-from aae_jax.environment import usable_cores
 from aae_jax.feeds import Feed, TrainingData
 from aae_jax.loop import init_loop, make_loop, take
 from aae_jax.phases import make_model
 from aae_jax.variants import phases_of
-
-N_IMAGES, BATCH, SHAPE, RATE = 54_000, 100, (28, 28, 1), 1e-3
-CONFIG = Config(recipe="guide", steps=1_000_000)
-JOINT = Config(recipe="guide", steps=1_000_000, model="aae-joint")
-
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-"""PyTorch's; JAX takes the same where it has it."""
-
-Run = Callable[[int], None]
 
 
 def ours(images: np.ndarray, config: Config = CONFIG) -> Run:
@@ -79,145 +63,6 @@ def separate_programs(images: np.ndarray) -> Run:
             for update in updates:
                 state, _ = update(state, batch)
         jax.block_until_ready(state)
-
-    return run
-
-
-class TorchAAE:
-    """The same phases as a PyTorch user would write them."""
-
-    def __init__(self, *, fused: bool = False) -> None:
-        torch.manual_seed(0)
-        torch.set_num_threads(usable_cores())
-        self.encoder, self.decoder, self.discriminator = (
-            _mlp(n_in, n_out).to(DEVICE) for n_in, n_out in ((784, 2), (2, 784), (2, 1))
-        )
-        both = [*self.encoder.parameters(), *self.decoder.parameters()]
-        self.reconstruct, self.discriminate, self.generate = (
-            torch.optim.Adam(list(parameters), lr=RATE, fused=fused)
-            for parameters in (
-                both,
-                self.discriminator.parameters(),
-                self.encoder.parameters(),
-            )
-        )
-
-    def step(self, x: torch.Tensor, z_prior: torch.Tensor) -> None:
-        """One batch; the encoder's pass is shared by discriminator and generator."""
-        entropy = functional.binary_cross_entropy_with_logits
-        ones = torch.ones(len(x), 1, device=DEVICE)
-        zeros = torch.zeros_like(ones)
-        self.reconstruct.zero_grad()
-        x_hat = torch.sigmoid(self.decoder(self.encoder(x)))
-        functional.mse_loss(x_hat, x).backward()
-        self.reconstruct.step()
-
-        z = self.encoder(x)
-        self.discriminate.zero_grad()
-        real = entropy(self.discriminator(z_prior), ones)
-        (real + entropy(self.discriminator(z.detach()), zeros)).backward()
-        self.discriminate.step()
-
-        self.generate.zero_grad()
-        self.discriminator.requires_grad_(False)
-        entropy(self.discriminator(z), ones).backward()
-        self.discriminator.requires_grad_(True)
-        self.generate.step()
-
-
-def torch_loop(
-    images: np.ndarray, *, fused: bool = False, compiled: bool = False
-) -> Run:
-    """PyTorch: eager, with the fused Adam, or its networks compiled besides."""
-    model = TorchAAE(fused=fused)
-    if compiled:
-        for name in ("encoder", "decoder", "discriminator"):
-            setattr(model, name, torch.compile(getattr(model, name)))
-    data = torch.from_numpy(images.reshape(N_IMAGES, -1)).to(DEVICE)
-    scale = CONFIG.scale
-
-    def run(n: int) -> None:
-        for _ in range(n):
-            rows = torch.randint(0, N_IMAGES, (BATCH,), device=DEVICE)
-            x = data[rows].to(torch.float32) / 255
-            model.step(x, scale * torch.randn(BATCH, 2, device=DEVICE))
-        if DEVICE == "cuda":
-            torch.cuda.synchronize()
-
-    return run
-
-
-class _Encoder(BaseEncoder):
-    """The guide's encoder, as pythae takes it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = _mlp(784, 2)
-
-    def forward(self, x: torch.Tensor) -> Any:
-        z = self.layers(x.flatten(1))
-        return ModelOutput(embedding=z, log_covariance=torch.zeros_like(z))
-
-
-class _Decoder(BaseDecoder):
-    """The guide's decoder."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = _mlp(2, 784)
-
-    def forward(self, z: torch.Tensor) -> Any:
-        x_hat = torch.sigmoid(self.layers(z))
-        return ModelOutput(reconstruction=x_hat.reshape(-1, 1, 28, 28))
-
-
-class _Discriminator(BaseDiscriminator):
-    """The guide's discriminator."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = _mlp(2, 1)
-
-    def forward(self, z: torch.Tensor) -> Any:
-        return ModelOutput(embedding=torch.sigmoid(self.layers(z)))
-
-
-def pythae_trainer(images: np.ndarray, steps: int) -> Run:
-    """pythae's trainer as its users call it: less work, two losses and two Adams.
-
-    It takes images in float32 and does whole passes, so each turn is a pass over
-    `steps` batches.
-    """
-    folder = tempfile.TemporaryDirectory()
-    shape = {"input_dim": (1, 28, 28), "latent_dim": 2}
-    model = Adversarial_AE(
-        Adversarial_AE_Config(**shape, deterministic_posterior=True),
-        encoder=_Encoder(),
-        decoder=_Decoder(),
-        discriminator=_Discriminator(),
-    )
-    x = torch.from_numpy(images[: steps * BATCH].reshape(-1, 1, 28, 28)) / 255
-    with contextlib.redirect_stdout(io.StringIO()):
-        trainer = AdversarialTrainer(
-            model=model,
-            train_dataset=BaseDataset(x, torch.zeros(len(x))),
-            training_config=AdversarialTrainerConfig(
-                output_dir=folder.name,
-                per_device_train_batch_size=BATCH,
-                autoencoder_optimizer_cls="Adam",
-                discriminator_optimizer_cls="Adam",
-                autoencoder_learning_rate=RATE,
-                discriminator_learning_rate=RATE,
-                no_cuda=DEVICE == "cpu",
-            ),
-        )
-        trainer.prepare_training()
-
-    def run(n: int) -> None:
-        assert folder  # it is deleted with the last who knows it
-        for _ in range(max(1, n // steps)):
-            with contextlib.redirect_stderr(io.StringIO()):
-                trainer.train_step(1)
 
     return run
 
@@ -278,16 +123,3 @@ def _weights(params: Any) -> list[np.ndarray]:
 def _set_weights(module: nn.Module, params: Any) -> None:
     for theirs, mine in zip(module.parameters(), _weights(params), strict=True):
         theirs.data = torch.from_numpy(mine.copy()).to(DEVICE)
-
-
-def _mlp(n_in: int, n_out: int) -> nn.Sequential:
-    layers = nn.Sequential(
-        nn.Linear(n_in, 1000), nn.ReLU(), nn.Linear(1000, 1000), nn.ReLU(),
-        nn.Linear(1000, n_out),
-    )  # fmt: skip
-    for name, parameter in layers.named_parameters():
-        if "weight" in name:
-            nn.init.normal_(parameter, std=0.01)
-        else:
-            nn.init.zeros_(parameter)
-    return layers

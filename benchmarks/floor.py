@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
-from contenders import BATCH
+from workload import BATCH
 
 Shape = tuple[int, int, int]
 

@@ -20,14 +20,9 @@ import floor
 import jax
 import numpy as np
 import torch
-from contenders import (
-    BATCH,
-    DEVICE,
-    N_IMAGES,
-    SHAPE,
-    contenders,
-    step_difference,
-)
+from contenders import contenders, step_difference
+from torch_aae import DEVICE
+from workload import BATCH, N_IMAGES, SHAPE
 
 from aae_jax.environment import usable_cores
 
