@@ -93,12 +93,11 @@ def run_loop(
             losses = _mean_losses(plan, carries, step)
             if step == plan.epoch_end(before):
                 timings = {"seconds": clock.total, "images_per_second": speed}
-                lines = [
-                    journal.end_epoch(carry, steps=steps, timings=timings)
-                    for journal, carry in zip(writers, carries, strict=False)
-                ]
-                if lines:
-                    reporter.epoch(lines)
+                if writers:
+                    reporter.epoch(
+                        journal.end_epoch(carry, steps=steps, timings=timings)
+                        for journal, carry in zip(writers, carries, strict=True)
+                    )
                 clock.new_epoch()
                 carries = tuple(map(clear_sums, carries))
             try:

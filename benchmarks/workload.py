@@ -9,6 +9,4 @@ CONFIG = Config(recipe="guide", steps=1_000_000)
 JOINT = Config(recipe="guide", steps=1_000_000, model="aae-joint")
 
 Run = Callable[[int], None]
-
-
 """Does so many steps."""

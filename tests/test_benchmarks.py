@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import paper
 import pytest
+import tables
 from rows import ROW_OF, fingerprint
 from tasks import ROWS, TASKS
 
@@ -56,7 +57,7 @@ def test_a_target_is_reached_when_the_worst_seed_reaches_it():
     task = next(task for task in TASKS if task.row.name == "semi-supervised-1000")
     for worst, reached in ((0.0251, "yes"), (0.0261, "no")):
         seeds = {"0": measured(test_error=0.02), "1": measured(test_error=worst)}
-        line = paper._line(task, seeds)
+        line = tables._line(task, seeds)
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         mean = f"{50 * (0.02 + worst):.2f} %"
         assert cells[4].startswith(f"{mean} +- ")
@@ -65,10 +66,10 @@ def test_a_target_is_reached_when_the_worst_seed_reaches_it():
 
 def test_a_row_without_its_number_is_not_in_the_table():
     results = {"supervised": {"0": measured(knn_accuracy=0.2, mse_share=0.3)}}
-    table = paper.table(results)
+    table = tables.table(results)
     assert "class told from style" in table
     assert "read as their class" not in table  # no judge yet
-    assert paper.table({}) == "Not trained yet.\n"
+    assert tables.table({}) == "Not trained yet.\n"
 
 
 def test_the_readme_shows_the_means_that_there_are():
@@ -79,7 +80,7 @@ def test_the_readme_shows_the_means_that_there_are():
         },
         "semi-supervised-100-shift": {"0": measured(test_error=0.01)},
     }
-    lines = paper.summary(results).splitlines()
+    lines = tables.summary(results).splitlines()
     (line,) = (line for line in lines if "error with 100 labels" in line)
     assert line.endswith("| 1.90 +- 0.10 (q) | 2.50 % +- 0.71 % (2) | 1.00 % (1) |")
     (line,) = (line for line in lines if "1,000" in line and "plane" not in line)
@@ -119,10 +120,10 @@ def test_each_row_shows_the_device_of_most_seeds_and_the_others_beside():
         for seed in ("0", "1")
     }
     results = {"semi-supervised-100": {"cpu": one, "H": two}}
-    assert paper.of_most_seeds(results) == {"semi-supervised-100": two}
-    lines = paper.elsewhere(results).splitlines()[2:]
+    assert tables.of_most_seeds(results) == {"semi-supervised-100": two}
+    lines = tables.elsewhere(results).splitlines()[2:]
     assert lines == [
         "| `semi-supervised-100` | cpu | test_error | 2.00 % | 1 | 10.0 |",
         "| `semi-supervised-100` | H | test_error | 3.00 % | 2 | 0.5 |",
     ]
-    assert paper.elsewhere({"semi-supervised-100": {"H": two}}) == ""
+    assert tables.elsewhere({"semi-supervised-100": {"H": two}}) == ""
