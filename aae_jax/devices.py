@@ -1,6 +1,7 @@
 """Several devices, of one machine or of many: each computes its part of every batch.
 
-All of them hold the same state and the same images. What a phase computes of its part
+All of them hold the same state, and the same images unless those are read from disk.
+What a phase computes of its part
 XLA adds up in one all-reduce; batch normalization needs some of its own.
 """
 
@@ -55,6 +56,25 @@ def _copied_to(leaf: Any, everywhere: NamedSharding) -> Any:
         data = _copied_to(jax.random.key_data(leaf), everywhere)
         return jax.random.wrap_key_data(data, dtype=leaf.dtype)
     return jax.make_array_from_process_local_data(everywhere, np.asarray(leaf))
+
+
+def part_of_batch(batch_size: int) -> slice:
+    """Which images of every batch the devices of this process take."""
+    share = batch_size // jax.process_count()
+    first = jax.process_index() * share
+    return slice(first, first + share)
+
+
+def spread(tree: Tree, mesh: Mesh | None) -> Tree:
+    """Arrays `[steps, batch, ...]` on the devices of the mesh, a part of each batch on
+    each; `batch` is the part that this process has, see `part_of_batch`.
+    """
+    if mesh is None:
+        return jax.device_put(tree)
+    over = NamedSharding(mesh, PartitionSpec(None, _BATCH))
+    return jax.tree.map(
+        lambda leaf: jax.make_array_from_process_local_data(over, leaf), tree
+    )
 
 
 def split(batch: Batch, mesh: Mesh | None) -> Batch:

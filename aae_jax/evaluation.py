@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aae_jax.data import Dataset, load_codes, load_dataset, load_images
 from aae_jax.data.files import check_memory, default_memory_limit
+from aae_jax.data.stored import Images
 from aae_jax.errors import UserError
 from aae_jax.messages import Say
 from aae_jax.options import (
@@ -23,7 +24,13 @@ from aae_jax.options import (
 from aae_jax.parzen import parzen_window
 from aae_jax.run import Run
 from aae_jax.small_files import write_file
-from aae_jax.splits import Images, images_of_split, metrics_of_split
+from aae_jax.splits import (
+    Labels,
+    Split,
+    images_of_split,
+    measured_of_split,
+    metrics_of_split,
+)
 
 
 def evaluate(run: Run, options: EvaluationOptions, *, say: Say) -> None:
@@ -75,7 +82,7 @@ def _parzen(
     n_bytes = 8 * n * math.prod(run.record.image_shape)
     check_memory(n_bytes, f"--parzen {n}", limit=limit)
     test, held_out = (
-        np.float32(1 / 255) * images_of_split(dataset(), split)[0]
+        np.float32(1 / 255) * measured_of_split(dataset(), split)[0]
         for split in ("test", "validation")
     )
     found = parzen_window(run.sample(n, seed=options.seed), held_out, test)
@@ -112,8 +119,8 @@ def _look(
         out = options.out or run.folder.figures
 
         @cache  # a split is a copy
-        def images() -> Images:
-            return images_of_split(dataset(), options.split)
+        def images() -> Split:
+            return measured_of_split(dataset(), options.split)
 
         for path in draw_pictures(run, images, out=out, names=names):
             say(f"wrote {path}")
@@ -129,7 +136,7 @@ def _images_to_encode(
     options: EvaluationOptions,
     *,
     say: Say,
-) -> Images:
+) -> tuple[Images, Labels]:
     """A split of the run's data (test, validation, train), or what lies at a path."""
     if name in SPLITS:
         return images_of_split(dataset(), name)

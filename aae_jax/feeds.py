@@ -1,4 +1,4 @@
-"""Where the loop's images come from, and in which order.
+"""Where the loop's images come from, and in which order; see `streams` for the disk.
 
 The order of an epoch is a function of the run's key and the epoch alone, so a resumed
 run takes the images that it would have taken.
@@ -6,6 +6,7 @@ run takes the images that it would have taken.
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import jax
 import numpy as np
@@ -14,8 +15,20 @@ from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 
 from aae_jax.config import Config
 from aae_jax.devices import on_each
-from aae_jax.loop import Window
 from aae_jax.training import LABELLED_ORDER_STREAM, ORDER_STREAM
+from aae_jax.windows import Shuffled, Window
+
+
+class Feed(Protocol):
+    """The images of a run, those of some steps at a time."""
+
+    def window(self, step: int) -> Window:
+        """What a step takes, and some after it."""
+        ...
+
+    def end(self, step: int) -> int:
+        """The first step after this one that is in another window."""
+        ...
 
 
 @jax.tree_util.register_dataclass
@@ -34,7 +47,7 @@ class TrainingData:
     labelled: Int[Array, " m"] | None = None
 
 
-class Feed:
+class MemoryFeed:
     """The images of a run, epoch by epoch: always the same ones in a new order.
 
     It is drawn once an epoch: of a million images that takes longer than many steps.
@@ -52,10 +65,10 @@ class Feed:
         self._data, self._key, self._mesh = data, key, mesh
         self._steps = config.steps_per_epoch(len(data.x))
         self._n = self._steps * config.hyperparameters.batch_size
-        self._window: Window | None = None
+        self._window: Shuffled | None = None
         self._epoch = -1
 
-    def window(self, step: int) -> Window:
+    def window(self, step: int) -> Shuffled:
         """What the epoch of a step takes."""
         epoch = step // self._steps
         if self._window is None or epoch != self._epoch:
@@ -66,8 +79,12 @@ class Feed:
             rows, labelled = on_each((rows, labelled), self._mesh)
             first = np.int32(epoch * self._steps)
             x, y = self._data.x, self._data.y
-            self._window, self._epoch = Window(x, y, rows, labelled, first), epoch
+            self._window, self._epoch = Shuffled(x, y, rows, labelled, first), epoch
         return self._window
+
+    def end(self, step: int) -> int:
+        """The first step of the next epoch."""
+        return (step // self._steps + 1) * self._steps
 
 
 @partial(jax.jit, static_argnames="n_images")

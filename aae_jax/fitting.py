@@ -35,7 +35,7 @@ from aae_jax.run_record import RunRecord
 from aae_jax.run_start import claim_folders, write_or_check_record
 from aae_jax.signals import Interrupted, StopRequest
 from aae_jax.small_files import write_json
-from aae_jax.splits import images_of_split, metrics_of_split
+from aae_jax.splits import measured_of_split, metrics_of_split
 from aae_jax.together import Loops, States
 
 
@@ -218,9 +218,9 @@ def _run_loop(
     say: Say,
 ) -> tuple[States, float]:
     """`run_loop` from the first states to states on a single device."""
-    carries, feeds = on_each(carries, job.mesh), job.feeds()
+    carries = on_each(carries, job.mesh)
     loop, measure = job.loop(), job.measure()
-    carries = _compile(loop, carries, feeds, say=None if job.plan.quiet else say)
+    carries = _compile(loop, carries, job.feeds, say=None if job.plan.quiet else say)
     step = int(carries[0].state.step)
     with ExitStack() as opened:
         journals = [
@@ -233,7 +233,7 @@ def _run_loop(
             job.plan,
             loop,
             carries,
-            feeds=feeds,
+            feeds=job.feeds,
             journals=journals,
             stop=stop,
             seconds=seconds,
@@ -275,7 +275,7 @@ def _finish(
     if not options.no_figures:
         from aae_jax.pictures import draw_pictures  # matplotlib takes seconds to import
 
-        test = images_of_split(job.dataset, "test")
+        test = measured_of_split(job.dataset, "test")
         draw_pictures(run, lambda: test, out=run.folder.figures)
     plan = job.plan
     write_json(

@@ -76,7 +76,7 @@ def run_loop(
     """
     step, writers = int(carries[0].state.step), journals if is_first() else ()
     clock, last_save = Clock(seconds), time.monotonic()
-    until, heard = min(step + _FIRST_CHUNK, plan.epoch_end(step)), None
+    until, heard = _end_of_chunk(plan, feeds, step, _FIRST_CHUNK), None
     with Reporter(
         total_steps=plan.total_steps, first_step=step, quiet=plan.quiet
     ) as reporter:
@@ -105,7 +105,7 @@ def run_loop(
             except BrokenPipeError:  # who watched has gone, as `head` does
                 stop.number = stop.number or signal.SIGPIPE
             chunk = max(1, round((step - before) * SECONDS_PER_CHUNK / elapsed))
-            wanted = min(step + chunk, plan.epoch_end(step))
+            wanted = _end_of_chunk(plan, feeds, step, chunk)
             due = time.monotonic() - last_save > SECONDS_BETWEEN_SAVES
             until, due, heard = agree(wanted, due, stop.number)
             if due or heard is not None or step == plan.total_steps:
@@ -114,6 +114,11 @@ def run_loop(
                 last_save = time.monotonic()
     stop.number = heard or stop.number
     return carries, clock.total
+
+
+def _end_of_chunk(plan: Plan, feeds: Sequence[Feed], step: int, n_steps: int) -> int:
+    """After so many steps, or where an epoch or a window ends before that."""
+    return min(step + n_steps, plan.epoch_end(step), *(f.end(step) for f in feeds))
 
 
 def _mean_losses(plan: Plan, carries: States, step: int) -> dict[str, float]:

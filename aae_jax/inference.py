@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array
 from numpy.typing import NDArray
 
+from aae_jax.data.stored import StoredImages
 from aae_jax.networks import Networks, Params
 
 _ROWS, _VALUES = 500, 2**24
@@ -20,17 +21,18 @@ _ROWS, _VALUES = 500, 2**24
 class Inference:
     """What trained networks make of arrays of n rows, each on its own.
 
-    Images go in as bytes, or as float32 in [0, 1]; all comes back as float32.
+    Images go in as bytes, in memory or on disk, or as float32 in [0, 1]; all comes
+    back as float32.
     """
 
     networks: Networks
     params: Params
 
-    def encode(self, x: NDArray) -> NDArray[np.float32]:
+    def encode(self, x: NDArray | StoredImages) -> NDArray[np.float32]:
         """Codes `[n, z_dim]`: the centres of q(z|x), cluster heads included."""
         return self._in_batches(self._encode, x)
 
-    def infer(self, x: NDArray) -> NDArray[np.float32]:
+    def infer(self, x: NDArray | StoredImages) -> NDArray[np.float32]:
         """Logits `[n, categories]`, where categories are inferred."""
         return self._in_batches(self._infer, x)
 
@@ -70,7 +72,7 @@ class Inference:
         return jax.jit(self.networks.reconstruct)
 
     def _in_batches(
-        self, apply: Callable[..., Array], *inputs: NDArray
+        self, apply: Callable[..., Array], *inputs: NDArray | StoredImages
     ) -> NDArray[np.float32]:
         n_values = math.prod(self.networks.image_shape)
         batch = max(1, min(_ROWS, _VALUES // n_values))

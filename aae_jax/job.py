@@ -13,20 +13,23 @@ from numpy.typing import NDArray
 
 from aae_jax.config import Config
 from aae_jax.data import Dataset
+from aae_jax.data.files import default_memory_limit
+from aae_jax.data.stored import StoredImages, select
 from aae_jax.devices import make_mesh, on_each
-from aae_jax.feeds import Feed, TrainingData
+from aae_jax.feeds import Feed, MemoryFeed, TrainingData
 from aae_jax.first_state import Start, make_start
 from aae_jax.holdout import hold_out, watched
 from aae_jax.loop import make_loop
 from aae_jax.measure import Measure, make_measure
 from aae_jax.messages import Say
-from aae_jax.options import RunOptions
+from aae_jax.options import RunOptions, limit_in_bytes
 from aae_jax.phases import Model, Phase, make_model
 from aae_jax.plan import Plan
 from aae_jax.priors import Prior
 from aae_jax.processes import refuse_disagreement
 from aae_jax.run_record import RunRecord
 from aae_jax.run_start import kept_labels, load_data, make_record, settle
+from aae_jax.streams import Stream
 from aae_jax.together import Loops, together
 from aae_jax.training import Update, make_step
 from aae_jax.variants import phases_of
@@ -39,16 +42,16 @@ class Job:
     Attributes:
       config: settled, see there; its seed is that of the first run.
       dataset: all images.
-      labels: for each run those of the training images, -1 where a label is not used.
       records: what config.json of each run is to say.
+      feeds: what each run trains on, see `feeds` and `streams`.
       model, step, start, plan: see there.
       mesh: the devices that share each batch, see `make_mesh`.
     """
 
     config: Config
     dataset: Dataset
-    labels: Sequence[NDArray[np.int32] | None]
     records: Sequence[RunRecord]
+    feeds: Sequence[Feed]
     model: Model
     step: Update
     start: Start
@@ -58,25 +61,6 @@ class Job:
     def loop(self) -> Loops:
         """The loop, compiled when it is called."""
         return together(make_loop(self.config, self.step, mesh=self.mesh))
-
-    def feeds(self) -> tuple[Feed, ...]:
-        """What each run trains on; the images are on the devices once."""
-        train_rows, _ = hold_out(len(self.dataset.x_train))
-        x = on_each(jnp.asarray(self.dataset.x_train[train_rows]), self.mesh)
-        keys = [jax.random.key(record.config.seed) for record in self.records]
-        return tuple(
-            Feed(self.config, self._with_labels(x, y), key, mesh=self.mesh)
-            for y, key in zip(self.labels, keys, strict=True)
-        )
-
-    def _with_labels(self, x: jax.Array, y: NDArray[np.int32] | None) -> TrainingData:
-        if y is None:
-            return TrainingData(x)
-        labelled = np.flatnonzero(y >= 0).astype(np.int32)
-        # Labelled images beside images that all are would be the same ones again.
-        again = self.model.networks.wiring.parts_prior and len(labelled) == len(y)
-        rows = jnp.asarray(labelled) if len(labelled) and not again else None
-        return TrainingData(x, *on_each((jnp.asarray(y), rows), self.mesh))
 
     def measure(self) -> Measure:
         """What measures on the images held out."""
@@ -111,6 +95,11 @@ def prepare(
     record = make_record(config, dataset, options, phases=phases, together=len(seeds))
     records = [replace(record, config=each) for each in configs]
     refuse_disagreement(_shared(records[0]))
+    limit = limit_in_bytes(options.memory_limit) or default_memory_limit()
+    if phases is None and not config.reads_labels:
+        labels = [None for _ in configs]
+    feeds = _make_feeds(configs, dataset, labels, mesh=mesh, memory_limit=limit)
+    refuse_disagreement({"room for steps (--memory-limit)": feeds[0].end(0)})
     step = make_step(config, prior=prior, phases=phases)
     start = make_start(
         config,
@@ -129,7 +118,57 @@ def prepare(
         quiet=options.quiet,
     )
     model = make_model(config, image_shape=dataset.image_shape, prior=prior)
-    return Job(config, dataset, labels, records, model, step, start, plan, mesh)
+    return Job(config, dataset, records, feeds, model, step, start, plan, mesh)
+
+
+def _make_feeds(
+    configs: Sequence[Config],
+    dataset: Dataset,
+    labels: Sequence[NDArray[np.int32] | None],
+    *,
+    mesh: Mesh | None,
+    memory_limit: int,
+) -> tuple[Feed, ...]:
+    """For each run what it trains on; images in memory are on the devices once.
+
+    Args:
+      configs: of the runs.
+      dataset: all images.
+      labels: for each run those of the training images, -1 where a label is not used;
+        None where no phase reads any.
+      mesh, memory_limit: see `Stream`.
+
+    Raises:
+      UserError: the limit is too small for a batch of images on disk.
+    """
+    train_rows, _ = hold_out(len(dataset.x_train))
+    keys = [jax.random.key(config.seed) for config in configs]
+    labelled = [_beside(*each) for each in zip(configs, labels, strict=True)]
+    each_run = list(zip(configs, labels, labelled, keys, strict=True))
+    x = select(dataset.x_train, train_rows)
+    if isinstance(x, StoredImages):
+        share = memory_limit // len(configs)
+        return tuple(
+            Stream(config, x, y, labelled, key, memory_limit=share, mesh=mesh)
+            for config, y, labelled, key in each_run
+        )
+    x = on_each(jnp.asarray(x), mesh)
+    feeds = []
+    for config, y, labelled, key in each_run:
+        labels_and_rows = jax.tree.map(jnp.asarray, (y, labelled))
+        data = TrainingData(x, *on_each(labels_and_rows, mesh))
+        feeds.append(MemoryFeed(config, data, key, mesh=mesh))
+    return tuple(feeds)
+
+
+def _beside(config: Config, y: NDArray[np.int32] | None) -> NDArray[np.int32] | None:
+    """Rows of the labelled images, which are shown beside all; None if they are not."""
+    if y is None:
+        return None
+    rows = np.flatnonzero(y >= 0).astype(np.int32)
+    # Labelled images beside images that all are would be the same ones again.
+    again = config.wiring.parts_prior and len(rows) == len(y)
+    return rows if len(rows) and not again else None
 
 
 def _shared(record: RunRecord) -> dict[str, Any]:

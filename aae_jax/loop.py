@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Int, PRNGKeyArray
 
 from aae_jax.config import Config
 from aae_jax.devices import split
@@ -20,6 +20,7 @@ from aae_jax.training import (
     Update,
     init,
 )
+from aae_jax.windows import Window
 
 
 @jax.tree_util.register_dataclass
@@ -37,27 +38,6 @@ class LoopState:
     state: TrainState
     sums: StepInfo
     first_bad: dict[str, Int[Array, ""]]
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Window:
-    """Images that the next steps take, on the device; see `feeds`.
-
-    Attributes:
-      x: `[m, height, width, channels]`, uint8.
-      y: `[m]`, labels, -1 where there is none; None for data without labels.
-      rows: `[n]`, which of the m are taken, in the order in which they are.
-      labelled_rows: `[n]`, the same for the labelled images beside them; None where
-        there are none.
-      first_step: the step that takes the first of them, int32.
-    """
-
-    x: UInt8[Array, "m height width channels"]
-    y: Int[Array, " m"] | None
-    rows: Int[Array, " n"]
-    labelled_rows: Int[Array, " n"] | None
-    first_step: Int[Array, ""] | np.int32
 
 
 NEVER = np.int32(2**31 - 1)
@@ -96,7 +76,7 @@ def init_loop(
 def make_loop(config: Config, step: Update, *, mesh: Mesh | None = None) -> Loop:
     """Many steps in one compiled call: `loop(carry, window, until)`.
 
-    Batches are gathered and scaled on the device. The loop runs until the state's step
+    Batches are taken and scaled on the device. The loop runs until the state's step
     is `until`, which must not lie beyond the last batch of the window. Where calls
     begin and end never changes a number. `carry` is donated: use the returned one.
 
@@ -107,22 +87,11 @@ def make_loop(config: Config, step: Update, *, mesh: Mesh | None = None) -> Loop
     batch_size = config.hyperparameters.batch_size
 
     def loop(carry: LoopState, window: Window, until: Array) -> LoopState:
-        def batch_of(index: Array) -> Batch:
-            first = (index - window.first_step) * batch_size
-            each = (window.rows, window.labelled_rows)
-            return take(
-                window,
-                *(
-                    jax.lax.dynamic_slice(rows, (first,), (batch_size,))
-                    for rows in each
-                    if rows is not None
-                ),
-            )
-
         def body(index: Array, carry: LoopState) -> LoopState:
             key = jax.random.fold_in(carry.state.key, SHIFT_STREAM)
             key = jax.random.fold_in(key, index)
-            batch = shifted(batch_of(index), key, config.hyperparameters.shift)
+            batch = window.batch(index, batch_size)
+            batch = shifted(batch, key, config.hyperparameters.shift)
             state, info = step(carry.state, split(batch, mesh))
             sums = jax.tree.map(jnp.add, carry.sums, info)
             first_bad = {
@@ -161,20 +130,3 @@ def _shifted(x: Array, key: PRNGKeyArray, pixels: int) -> Array:
         return jax.lax.dynamic_slice(image, (*first, 0), x.shape[1:])
 
     return jax.vmap(cut)(padded, first)
-
-
-def take(
-    window: Window,
-    rows: Int[Array, " batch"],
-    labelled_rows: Int[Array, " labelled"] | None = None,
-) -> Batch:
-    """The named rows of the window, images scaled to [0, 1]."""
-    x, y = _take(window, rows)
-    if labelled_rows is None:
-        return Batch(x, y)
-    return Batch(x, y, *_take(window, labelled_rows))
-
-
-def _take(window: Window, rows: Array) -> tuple[Array, Array | None]:
-    x = window.x[rows].astype(jnp.float32) / 255
-    return x, None if window.y is None else window.y[rows]

@@ -23,7 +23,7 @@ NEIGHBOURS = 5
 # In more dimensions a tree looks at nearly all points, and a matrix product is faster.
 _TREE_DIMENSIONS = 8
 _QUERIES = 1000
-_COUNTS = ("step", "epoch", "steps", "epochs", "images", "labelled")
+_COUNTS = ("step", "epoch", "steps", "epochs", "images", "measured", "labelled")
 METRIC_SEED = 1511
 """Directions and prior draws are the same for every run, so that runs compare."""
 

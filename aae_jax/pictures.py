@@ -17,7 +17,7 @@ from aae_jax.errors import RunError
 from aae_jax.latent_plane import grid_codes, latent_plane
 from aae_jax.options import pictures_of
 from aae_jax.run import Run
-from aae_jax.splits import Images
+from aae_jax.splits import Split
 
 PRIOR_SAMPLES = 100_000
 SHOWN_SAMPLES = 100
@@ -38,7 +38,7 @@ class Subject:
     """
 
     run: Run
-    images: Callable[[], Images]
+    images: Callable[[], Split]
 
     @cached_property
     def x(self) -> NDArray[np.uint8]:
@@ -59,7 +59,7 @@ class Subject:
 
 def draw_pictures(
     run: Run,
-    images: Callable[[], Images],
+    images: Callable[[], Split],
     *,
     out: Path,
     names: Collection[str] = (),

@@ -15,6 +15,7 @@ from scipy.special import softmax
 from aae_jax.checkpoint import load_checkpoint
 from aae_jax.class_metrics import name_clusters
 from aae_jax.data.conversion import as_labels
+from aae_jax.data.stored import Images, StoredImages
 from aae_jax.errors import UserError
 from aae_jax.inference import Inference
 from aae_jax.loop import init_loop
@@ -26,6 +27,7 @@ from aae_jax.priors import Prior, around_heads
 from aae_jax.run_folder import RunFolder, open_run
 from aae_jax.run_inputs import (
     categories_for_run,
+    check_image_shape,
     cluster_classes_for_run,
     codes_for_run,
     images_for_run,
@@ -110,15 +112,17 @@ class Run:
         model = make_model(record.config, image_shape=record.image_shape, prior=prior)
         return cls(folder, record, model, loaded.state.state.weights, loaded.step)
 
-    def encode(self, x: ArrayLike) -> NDArray[np.float32]:
+    def encode(self, x: ArrayLike | StoredImages) -> NDArray[np.float32]:
         """Codes `[n, z_dim]` of images: the centre of q(z|x), cluster head included.
+
+        Images on disk are read some at a time.
 
         Raises:
           UserError: images of another shape, or values that are not in [0, 1].
         """
-        return self._inference.encode(self._images(x))
+        return self._inference.encode(self._any_images(x))
 
-    def classify(self, x: ArrayLike) -> NDArray[np.int32]:
+    def classify(self, x: ArrayLike | StoredImages) -> NDArray[np.int32]:
         """The likeliest class, or cluster, of images: `[n]`, counted from 0.
 
         Raises:
@@ -126,7 +130,7 @@ class Run:
         """
         return self.category_logits(x).argmax(axis=1).astype(np.int32)
 
-    def probabilities(self, x: ArrayLike) -> NDArray[np.float32]:
+    def probabilities(self, x: ArrayLike | StoredImages) -> NDArray[np.float32]:
         """`[n, categories]`: how likely each class, or cluster, is for images.
 
         Raises:
@@ -134,14 +138,14 @@ class Run:
         """
         return softmax(self.category_logits(x), axis=1)
 
-    def category_logits(self, x: ArrayLike) -> NDArray[np.float32]:
+    def category_logits(self, x: ArrayLike | StoredImages) -> NDArray[np.float32]:
         """`[n, categories]`, of which `probabilities` are the softmax.
 
         Raises:
           UserError: see `probabilities`.
         """
         self._require("infers_y", "infers no classes")
-        return self._inference.infer(self._images(x))
+        return self._inference.infer(self._any_images(x))
 
     def name_clusters(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.int32] | None:
         """`[clusters]`: a class for each, that of the image surest to belong to it.
@@ -321,6 +325,12 @@ class Run:
 
     def _images(self, x: ArrayLike) -> NDArray[np.uint8] | NDArray[np.float32]:
         return images_for_run(x, self.record.image_shape)
+
+    def _any_images(self, x: ArrayLike | StoredImages) -> Images | NDArray[np.float32]:
+        if not isinstance(x, StoredImages):
+            return self._images(x)
+        check_image_shape(x.shape, self.record.image_shape)
+        return x
 
     def _codes(self, z: ArrayLike) -> NDArray[np.float32]:
         return codes_for_run(z, self.record.config.z_dim)

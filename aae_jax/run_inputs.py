@@ -19,12 +19,7 @@ def images_for_run(
     images = np.asarray(x)
     if images.shape[1:] == shape[:2] and shape[2] == 1:
         images = images[..., None]
-    if images.shape[1:] != shape or images.ndim != 4:
-        one = "; give x[None] for a single image" if images.shape == shape else ""
-        raise UserError(
-            f"got an array of shape {images.shape}, and this run was trained on "
-            f"images of {shape}: [n, height, width, channels]{one}"
-        )
+    check_image_shape(images.shape, shape)
     if images.dtype.kind != "f":
         return as_images(images, "x")
     if np.isnan(images).any():
@@ -32,6 +27,20 @@ def images_for_run(
     if not ((images >= 0) & (images <= 1)).all():
         raise UserError("got images with values that are not in [0, 1]; divide by 255")
     return images.astype(np.float32)
+
+
+def check_image_shape(got: tuple[int, ...], shape: tuple[int, int, int]) -> None:
+    """Refuse images of another shape than the run's.
+
+    Raises:
+      UserError: both named.
+    """
+    if got[1:] != shape or len(got) != 4:
+        one = "; give x[None] for a single image" if got == shape else ""
+        raise UserError(
+            f"got an array of shape {got}, and this run was trained on images of "
+            f"{shape}: [n, height, width, channels]{one}"
+        )
 
 
 def codes_for_run(z: ArrayLike, z_dim: int) -> NDArray[np.float32]:

@@ -19,10 +19,11 @@ from torch_aae import DEVICE, TorchAAE, torch_loop
 from workload import BATCH, CONFIG, JOINT, N_IMAGES, SHAPE, Run
 
 from aae_jax import Batch, Config, TrainState, init, make_step, make_update
-from aae_jax.feeds import Feed, TrainingData
-from aae_jax.loop import init_loop, make_loop, take
+from aae_jax.feeds import MemoryFeed, TrainingData
+from aae_jax.loop import init_loop, make_loop
 from aae_jax.phases import make_model
 from aae_jax.variants import phases_of
+from aae_jax.windows import Shuffled
 
 
 def ours(images: np.ndarray, config: Config = CONFIG) -> Run:
@@ -30,7 +31,7 @@ def ours(images: np.ndarray, config: Config = CONFIG) -> Run:
     step = make_step(config)
     loop = make_loop(config, step)
     # Each a key of its own: that of the state is donated to the loop.
-    feed = Feed(config, TrainingData(jnp.asarray(images)), jax.random.key(0))
+    feed = MemoryFeed(config, TrainingData(jnp.asarray(images)), jax.random.key(0))
     epoch = config.steps_per_epoch(N_IMAGES)
     carry = init_loop(config, jax.random.key(0), step=step, image_shape=SHAPE)
     done = 0
@@ -49,10 +50,9 @@ def ours(images: np.ndarray, config: Config = CONFIG) -> Run:
 def separate_programs(images: np.ndarray) -> Run:
     """Our three phases, each compiled by itself, in a loop of Python."""
     updates = [jax.jit(make_update(CONFIG, phase)) for phase in phases_of(CONFIG)]
-    window = Feed(CONFIG, TrainingData(jnp.asarray(images)), jax.random.key(0)).window(
-        0
-    )
-    gather = jax.jit(take)
+    data, key = TrainingData(jnp.asarray(images)), jax.random.key(0)
+    window = MemoryFeed(CONFIG, data, key).window(0)
+    gather = jax.jit(Shuffled.take)
     state = init(CONFIG, jax.random.key(0), image_shape=SHAPE)
     rng = np.random.default_rng(0)
 

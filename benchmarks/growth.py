@@ -62,7 +62,7 @@ def measure(point: Point) -> dict[str, float]:
     import numpy as np
 
     from aae_jax import Config, make_step
-    from aae_jax.feeds import Feed, TrainingData
+    from aae_jax.feeds import MemoryFeed, TrainingData
     from aae_jax.loop import init_loop, make_loop
 
     config = Config(
@@ -77,7 +77,7 @@ def measure(point: Point) -> dict[str, float]:
     images = rng.integers(0, 256, (point.images, *shape), dtype=np.uint8)
     step = make_step(config)
     # Each a key of its own: that of the state is donated to the loop.
-    feed = Feed(config, TrainingData(jnp.asarray(images)), jax.random.key(0))
+    feed = MemoryFeed(config, TrainingData(jnp.asarray(images)), jax.random.key(0))
     del images
     loop, done = make_loop(config, step), 0
     carry = init_loop(config, jax.random.key(0), step=step, image_shape=shape)

@@ -14,7 +14,7 @@ from aae_jax.metrics import latent_match, make_reference
 
 def origin(data: str, runs: Path) -> None:
     """Print and draw what (0, 0) decodes to, without and with an adversary."""
-    images = load_dataset(data).x_test.reshape(-1, 28 * 28) / np.float32(255)
+    images = load_dataset(data).x_test[:].reshape(-1, 28 * 28) / np.float32(255)
     decoded = {}
     for name in ("autoencoder", "aae"):
         for seed in finished_seeds(runs, ROW_OF[name])[:2]:

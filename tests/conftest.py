@@ -26,13 +26,14 @@ install_import_hook(
 from aae_jax.config import Config  # noqa: E402
 from aae_jax.data import Dataset  # noqa: E402
 from aae_jax.feeds import TrainingData  # noqa: E402
-from aae_jax.loop import LoopState, Window  # noqa: E402
+from aae_jax.loop import LoopState  # noqa: E402
 from aae_jax.phases import Batch  # noqa: E402
 from aae_jax.training import StepInfo, TrainState, init, make_update  # noqa: E402
+from aae_jax.windows import Batches, Shuffled  # noqa: E402
 
 # jax builds trees of anything (shapes, axes, flags) from these classes; what they hold
 # is checked by the functions that take it apart.
-for tree in (Batch, TrainState, StepInfo, LoopState, TrainingData, Window):
+for tree in (Batch, TrainState, StepInfo, LoopState, TrainingData, Shuffled, Batches):
     tree.__init__ = tree.__init__.__wrapped__
 
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -1,9 +1,10 @@
 """The same steps on one device and on eight, which the CPU pretends to be.
 
-    python eight_devices.py float32|float64 STEPS MODEL...
+    python eight_devices.py float32|float64 STEPS MODEL[@disk]...
 
 prints for each model the largest difference of parameters, and how many all-reduces the
-compiled loop has. A program of its own: jax counts its devices once.
+compiled loop has. With @disk eight devices take images from disk, and one from memory.
+A program of its own: jax counts its devices once.
 """
 
 import json
@@ -14,9 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from aae_jax.config import Config
+from aae_jax.data.stored import stored_array
 from aae_jax.devices import make_mesh, on_each, one_copy
-from aae_jax.feeds import Feed, TrainingData
+from aae_jax.feeds import MemoryFeed, TrainingData
 from aae_jax.loop import init_loop, make_loop
+from aae_jax.streams import Stream
 from aae_jax.training import make_step
 
 SHAPE, BATCH, STEPS_PER_EPOCH = (6, 6, 1), 40, 10
@@ -35,7 +38,8 @@ def main() -> None:
     print(json.dumps({model: compare(model, dtype, int(steps)) for model in models}))
 
 
-def compare(model: str, dtype: str, steps: int) -> dict[str, float]:
+def compare(name: str, dtype: str, steps: int) -> dict[str, float]:
+    model, _, place = name.partition("@")
     config = Config(
         model=model,
         **DATA_OF.get(model, {}),
@@ -46,11 +50,10 @@ def compare(model: str, dtype: str, steps: int) -> dict[str, float]:
     )
     rng = np.random.default_rng(0)
     n = BATCH * STEPS_PER_EPOCH
-    data = TrainingData(
-        x=jnp.asarray(rng.integers(0, 256, (n, *SHAPE), dtype=np.uint8)),
-        y=jnp.asarray(rng.integers(0, 4, n, dtype=np.int32)),
-        labelled=jnp.arange(60, dtype=jnp.int32) if config.reads_labels else None,
-    )
+    x = rng.integers(0, 256, (n, *SHAPE), dtype=np.uint8)
+    y = rng.integers(0, 4, n, dtype=np.int32)
+    labelled = np.arange(60, dtype=np.int32) if config.reads_labels else None
+    data = TrainingData(*jax.tree.map(jnp.asarray, (x, y, labelled)))
     step = make_step(config)
     parameters, all_reduces = [], 0
     for devices in (1, 8):
@@ -61,7 +64,12 @@ def compare(model: str, dtype: str, steps: int) -> dict[str, float]:
             carry,
         )
         carry, shared = on_each((carry, data), mesh)
-        feed = Feed(config, shared, jax.random.key(0), mesh=mesh)
+        feed = MemoryFeed(config, shared, jax.random.key(0), mesh=mesh)
+        if place == "disk" and mesh is not None:
+            images, key = stored_array(x, "x"), jax.random.key(0)
+            feed = Stream(
+                config, images, y, labelled, key, memory_limit=2**30, mesh=mesh
+            )
         loop = make_loop(config, step, mesh=mesh)
         program = loop.lower(carry, feed.window(0), np.int32(steps)).compile()
         all_reduces = program.as_text().count(" all-reduce(")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from aae_jax.data import Dataset, check_dataset_name, load_dataset, resolve, sources
 from aae_jax.data.arrays import split_indices
-from aae_jax.data.image_folder import read_image
+from aae_jax.data.decoding import read_image
 from aae_jax.errors import UserError
 
 RNG = np.random.default_rng(1)

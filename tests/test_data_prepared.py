@@ -29,6 +29,7 @@ from aae_jax.data.preparing import (
     download,
     prepare_folder,
 )
+from aae_jax.data.stored import StoredImages
 from aae_jax.errors import RunError, UserError
 
 READ_WITH_TFDS = """
@@ -159,9 +160,17 @@ def test_names_with_version_and_config(root, tmp_path):
             check_dataset_name(name, data_dir=tmp_path)
 
 
-def test_limits_hold_for_prepared_sets(root):
-    with pytest.raises(UserError, match="--memory-limit"):
-        load_dataset("mnist", data_dir=root, memory_limit=1e-5)
+def test_prepared_images_can_stay_on_disk(root):
+    """The same ones in the same order, read by rows."""
+    dataset = load_dataset("mnist", data_dir=root)
+    stored = load_dataset("mnist", data_dir=root, memory_limit=1e-5)
+    assert isinstance(stored.x_train, StoredImages)
+    assert stored.fingerprint() == dataset.fingerprint()
+    np.testing.assert_array_equal(stored.x_train[[5, 2]], dataset.x_train[[5, 2]])
+    np.testing.assert_array_equal(stored.y_train, dataset.y_train)
+
+
+def test_images_of_prepared_sets_are_scaled(root):
     small = load_dataset("mnist", data_dir=root, image_size=(7, 9))
     assert small.image_shape == (7, 9, 1)
 

@@ -6,10 +6,11 @@ import jax
 import pytest
 
 from aae_jax.config import Config
-from aae_jax.loop import Window, init_loop, make_loop
+from aae_jax.loop import init_loop, make_loop
 from aae_jax.priors import make_prior
 from aae_jax.training import init, make_step
 from aae_jax.variants import VARIANTS
+from aae_jax.windows import Shuffled
 
 pytestmark = pytest.mark.usefixtures("without_coverage")
 
@@ -41,7 +42,7 @@ def test_what_is_said_to_do_nothing_in_a_variant_is_never_read(
 
     step, rows = make_step(config), jax.numpy.arange(20)
     x = jax.numpy.zeros((20, *SHAPE), "uint8")
-    window = Window(x, rows, rows, rows, jax.numpy.int32(0))
+    window = Shuffled(x, rows, rows, rows, jax.numpy.int32(0))
 
     def train(key):
         carry = init_loop(config, key, step=step, image_shape=SHAPE)

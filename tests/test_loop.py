@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 from states import assert_same_bits
 
-from aae_jax.feeds import Feed, TrainingData, data_order
+from aae_jax.data.stored import stored_array
+from aae_jax.feeds import MemoryFeed, TrainingData, data_order
 from aae_jax.loop import (
     NEVER,
-    Window,
     init_loop,
     make_loop,
     shifted,
-    take,
 )
 from aae_jax.phases import Batch, Phase
+from aae_jax.streams import Stream
 from aae_jax.training import make_step
 from aae_jax.variants import RECONSTRUCTION
+from aae_jax.windows import Shuffled
 
 pytestmark = pytest.mark.usefixtures("without_coverage")
 
@@ -62,7 +63,7 @@ def window_of(tiny_config):
     """`window_of(data, seed, step)`: what the loop takes in that step's epoch."""
 
     def window_of(data, seed=0, step=0):
-        return Feed(tiny_config, data, jax.random.key(seed)).window(step)
+        return MemoryFeed(tiny_config, data, jax.random.key(seed)).window(step)
 
     return window_of
 
@@ -72,7 +73,7 @@ def run(begin, loop, data, tiny_config):
     """`run(ends, seed)`: the loop's state after calls that end at the given steps."""
 
     def run(ends, seed=0):
-        carry, feed = begin(seed), Feed(tiny_config, data, jax.random.key(seed))
+        carry, feed = begin(seed), MemoryFeed(tiny_config, data, jax.random.key(seed))
         for end in ends:
             window = feed.window(int(carry.state.step))
             carry = loop(carry, window, np.int32(end))
@@ -84,12 +85,12 @@ def run(begin, loop, data, tiny_config):
 @pytest.fixture(scope="module")
 def single_step(step, data):
     """The step on named rows of the data, outside the loop."""
-    return jax.jit(lambda state, rows: step(state, take(whole(data), rows)))
+    return jax.jit(lambda state, rows: step(state, whole(data).take(rows)))
 
 
 def whole(data):
     """The data as a window of which nobody has asked in which order."""
-    return Window(data.x, data.y, jnp.arange(len(data.x)), None, jnp.int32(0))
+    return Shuffled(data.x, data.y, jnp.arange(len(data.x)), None, jnp.int32(0))
 
 
 def test_loop_equals_single_steps(single_step, run, begin):
@@ -126,6 +127,21 @@ def test_the_seed_decides_every_bit(run):
     assert_same_bits(first, again)
     with pytest.raises(AssertionError, match="differs"):
         assert_same_bits(first.state.params, other.state.params)
+
+
+def test_batches_from_disk_give_the_bits_of_images_in_memory(tiny_config):
+    """At a size at which XLA would take the scaling of images into their products."""
+    config = replace(tiny_config, hidden=(64, 64))
+    x = np.random.default_rng(0).integers(0, 256, (N_IMAGES, 28, 28, 1), np.uint8)
+    key, images, step = jax.random.key, stored_array(x, "x"), make_step(config)
+    loop, carries = make_loop(config, step), []
+    for feed in (
+        MemoryFeed(config, TrainingData(jnp.asarray(x)), key(0)),
+        Stream(config, images, None, None, key(0), memory_limit=2**30),
+    ):
+        carry = init_loop(config, key(0), step=step, image_shape=(28, 28, 1))
+        carries.append(loop(carry, feed.window(0), np.int32(STEPS_PER_EPOCH)))
+    assert_same_bits(*carries)
 
 
 def test_sums_are_those_of_the_steps(run, single_step, begin):
@@ -178,7 +194,7 @@ def test_the_loop_takes_each_epoch_s_images_once_in_a_new_order(tiny_config, dat
     orders = [
         np.asarray(data_order(key, jnp.int32(epoch), n_images=110)) for epoch in (0, 1)
     ]
-    seen, feed = 0, Feed(config, labelled, jax.random.key(0))
+    seen, feed = 0, MemoryFeed(config, labelled, jax.random.key(0))
     for step in range(2 * STEPS_PER_EPOCH):
         carry = loop(carry, feed.window(step), np.int32(step + 1))
         epoch, position = divmod(step, STEPS_PER_EPOCH)
@@ -224,11 +240,11 @@ def test_take_scales_bytes_to_the_unit_interval():
     data = TrainingData(
         jnp.array([0, 51, 255], jnp.uint8).reshape(3, 1, 1, 1), jnp.array([4, -1, 6])
     )
-    batch = take(whole(data), jnp.array([2, 1]))
+    batch = whole(data).take(jnp.array([2, 1]))
     assert batch.x.dtype == jnp.float32
     np.testing.assert_allclose(batch.x.ravel(), [1.0, 0.2])
     np.testing.assert_array_equal(batch.y, [6, -1])
-    assert take(whole(TrainingData(data.x)), jnp.array([0])).y is None
+    assert whole(TrainingData(data.x)).take(jnp.array([0])).y is None
 
 
 def length_loss(params, batch, key, model):

@@ -57,14 +57,17 @@ def parameters(folder):
     return jax.tree.leaves(Run.load(folder).params)
 
 
-def test_four_processes_train_as_one_does(
-    start_processes, run_script, data_file, tmp_path
+@pytest.mark.parametrize(("n", "more"), [(4, ()), (2, ("--memory-limit", 2e-5))])
+def test_several_processes_train_as_one_does(
+    start_processes, run_script, data_file, tmp_path, n, more
 ):
+    """With the images in memory, or each reading its part of them from disk."""
     flags = (*TINY, "--steps", 10)
-    ended = [wait(each) for each in start_processes(4, *flags)]
-    assert [each.status for each in ended] == [0, 0, 0, 0], ended[0].stderr
+    ended = [wait(each) for each in start_processes(n, *flags, *more)]
+    assert {each.status for each in ended} == {0}, ended[0].stderr
     assert "trained for 10 steps" in ended[0].stdout
-    assert [each.stdout for each in ended[1:]] == ["", "", ""]
+    assert {each.stdout for each in ended[1:]} == {""}
+    assert ("stay on disk" in ended[0].stderr) == bool(more)
     alone = ("--dataset", data_file, "--run-dir", "alone", "--no-figures")
     assert run_script("train.py", *flags, *alone, cwd=tmp_path).status == 0
     for ours, theirs in zip(
@@ -112,13 +115,23 @@ def test_a_process_that_dies_ends_the_others_with_a_sentence(start_processes, tm
         assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--seed", 7), "process 1 has seed 7 and process 0 has 0"),
+        (
+            ("--memory-limit", 2e-5),
+            "room for steps (--memory-limit) 2 and process 0 has 18",
+        ),
+    ],
+)
 def test_processes_that_were_asked_for_different_things_say_which(
-    start_processes, tmp_path
+    start_processes, tmp_path, flags, words
 ):
-    processes = start_processes(2, *TINY, of_each=[(), ("--seed", 7)])
+    processes = start_processes(2, *TINY, of_each=[(), flags])
     for ended in map(wait, processes):
         assert ended.status == 2
-        assert "process 1 has seed 7 and process 0 has 0" in ended.stderr
+        assert words in ended.stderr
     assert not (tmp_path / "run").exists()
 
 

@@ -16,7 +16,7 @@ from aae_jax.checkpoint import checkpoint_steps
 from aae_jax.cli import training_request
 from aae_jax.config import Config
 from aae_jax.errors import UserError
-from aae_jax.feeds import Feed, TrainingData
+from aae_jax.feeds import MemoryFeed, TrainingData
 from aae_jax.fitting import fit_seeds
 from aae_jax.loop import init_loop, make_loop
 from aae_jax.options import RunOptions
@@ -52,7 +52,7 @@ def test_ten_steps_together_are_ten_steps_alone(tiny_config, tiny_dataset, setti
         return init_loop(config, jax.random.key(seed), step=step, image_shape=SHAPE)
 
     windows = tuple(
-        Feed(config, each, jax.random.key(seed)).window(0)
+        MemoryFeed(config, each, jax.random.key(seed)).window(0)
         for seed, each in zip(SEEDS, data, strict=True)
     )
     ended = together(loop)(tuple(map(begin, SEEDS)), windows, np.int32(10))

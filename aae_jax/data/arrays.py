@@ -1,4 +1,4 @@
-"""Dataset, and the way into it: every source hands its arrays to `build_dataset`."""
+"""Dataset, and the way into it: every source hands its images to `build_dataset`."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,16 +8,19 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from aae_jax.data.conversion import as_images, as_labels
+from aae_jax.data.stored import Images, StoredImages, select
 from aae_jax.errors import UserError
 
 SPLIT_SEED = 0
+_HASHED_BYTES = 2**24  # at a time
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images and labels in memory, split in training and test images.
+    """Images and labels, split in training and test images.
 
-    `Dataset.from_arrays` makes one from arrays of other types and shapes.
+    `Dataset.from_arrays` makes one from arrays of other types and shapes. Images that
+    are too many for the memory are `StoredImages`, which are read by rows.
 
     Attributes:
       name: `mnist`, `sample`, another prepared set's name, or the path's last part.
@@ -29,9 +32,9 @@ class Dataset:
     """
 
     name: str
-    x_train: np.ndarray
+    x_train: Images
     y_train: np.ndarray | None
-    x_test: np.ndarray
+    x_test: Images
     y_test: np.ndarray | None
     class_names: tuple[str, ...] | None = None
 
@@ -50,7 +53,8 @@ class Dataset:
         """
         for split in ("train", "test"):
             x, y = getattr(self, f"x_{split}"), getattr(self, f"y_{split}")
-            if not _is(x, np.uint8) or x.ndim != 4 or x.shape[-1] not in (1, 3):
+            sound = isinstance(x, StoredImages) or (_is(x, np.uint8) and x.ndim == 4)
+            if not sound or x.shape[-1] not in (1, 3):
                 raise UserError(
                     f"x_{split} is {_described(x)}, not uint8 of shape [n, height, "
                     "width, 1 or 3]; Dataset.from_arrays(x, y) converts"
@@ -108,8 +112,12 @@ class Dataset:
             if array is None:
                 digest.update(f"{field} none;".encode())
                 continue
-            digest.update(f"{field} {array.shape} {array.dtype.str};".encode())
-            digest.update(np.ascontiguousarray(array).data)
+            dtype = np.dtype(np.uint8 if field.startswith("x") else np.int32)
+            digest.update(f"{field} {array.shape} {dtype.str};".encode())
+            at_a_time = max(1, _HASHED_BYTES * len(array) // max(1, array.nbytes))
+            for first in range(0, len(array), at_a_time):
+                some = array[first : first + at_a_time]
+                digest.update(np.ascontiguousarray(some).data)
         return digest.hexdigest()
 
 
@@ -126,9 +134,9 @@ def _described(value: object) -> str:
 class Parts(NamedTuple):
     """What a source read, not yet checked; without `x_test` a sixth is set apart."""
 
-    x: np.ndarray
+    x: np.ndarray | StoredImages
     y: np.ndarray | None = None
-    x_test: np.ndarray | None = None
+    x_test: np.ndarray | StoredImages | None = None
     y_test: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
 
@@ -156,7 +164,7 @@ def build_dataset(
     Raises:
       UserError: too few images; shapes, types, values or labels that do not fit.
     """
-    x = as_images(parts.x, f"x of {where}", image_size=image_size)
+    x = images_of(parts.x, f"x of {where}", image_size=image_size)
     y = as_labels(parts.y, len(x), f"y of {where}")
     if len(x) < 2:
         raise UserError(
@@ -169,8 +177,9 @@ def build_dataset(
             )
         train, test = split_indices(len(x))
         y_train, y_test = (None, None) if y is None else (y[train], y[test])
-        return Dataset(name, x[train], y_train, x[test], y_test, parts.class_names)
-    x_test = as_images(parts.x_test, f"x_test of {where}", image_size=image_size)
+        x_train, x_test = select(x, train), select(x, test)
+        return Dataset(name, x_train, y_train, x_test, y_test, parts.class_names)
+    x_test = images_of(parts.x_test, f"x_test of {where}", image_size=image_size)
     y_test = as_labels(parts.y_test, len(x_test), f"y_test of {where}")
     if not len(x_test) or x_test.shape[1:] != x.shape[1:]:
         raise UserError(
@@ -178,6 +187,15 @@ def build_dataset(
             f"least one image of the training images' shape {list(x.shape[1:])}"
         )
     return Dataset(name, x, y, x_test, y_test, parts.class_names)
+
+
+def images_of(
+    x: np.ndarray | StoredImages, where: str, *, image_size: tuple[int, int] | None
+) -> Images:
+    """`as_images` of what is in memory; stored images are converted when read."""
+    if isinstance(x, StoredImages):
+        return x
+    return as_images(x, where, image_size=image_size)
 
 
 def split_indices(count: int) -> tuple[np.ndarray, np.ndarray]:

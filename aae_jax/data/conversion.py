@@ -39,9 +39,19 @@ def as_labels(y: np.ndarray | None, count: int, where: str) -> np.ndarray | None
 
 
 def as_images(
-    x: np.ndarray, where: str, *, image_size: tuple[int, int] | None = None
+    x: np.ndarray,
+    where: str,
+    *,
+    image_size: tuple[int, int] | None = None,
+    all_of_them: bool = True,
 ) -> np.ndarray:
     """Images as uint8 `[n, height, width, channels]` with 1 or 3 channels.
+
+    Args:
+      x: integers in 0 to 255, booleans, or floats in [0, 1].
+      where: the array's name, for messages.
+      image_size: (height, width) to which each is scaled.
+      all_of_them: whether x is all that there is, and not a part that may be dark.
 
     Raises:
       UserError: a shape, type or value that no image has, or a side over 1024 pixels.
@@ -57,7 +67,7 @@ def as_images(
             f"{where} has images of {x.shape[1]} x {x.shape[2]} pixels, and {MAX_SIDE} "
             "a side is the most; type --image-size 64 64 to scale them down"
         )
-    pixels = np.ascontiguousarray(_as_bytes(x, where))
+    pixels = np.ascontiguousarray(_as_bytes(x, where, all_of_them=all_of_them))
     x = pixels.reshape(*pixels.shape[:3], channels)
     if channels == 4:
         x = over_black(x)
@@ -70,7 +80,7 @@ def over_black(x: np.ndarray) -> np.ndarray:
     return ((colour * alpha + 127) // 255).astype(np.uint8)
 
 
-def _as_bytes(x: np.ndarray, where: str) -> np.ndarray:
+def _as_bytes(x: np.ndarray, where: str, *, all_of_them: bool) -> np.ndarray:
     """Pixel values as uint8, whatever number type they come in."""
     kind = x.dtype.kind
     if kind not in "buif":
@@ -100,7 +110,7 @@ def _as_bytes(x: np.ndarray, where: str) -> np.ndarray:
         if pixels is not x:
             chunk = np.rint(chunk * 255.0) if kind == "f" else chunk
             pixels[start : start + CHUNK_IMAGES] = chunk
-    if kind != "f" and brightest == 1:
+    if kind != "f" and brightest == 1 and all_of_them:
         raise UserError(
             f"{where} has integers of 0 and 1 only, which would all be black; save "
             "them as booleans or floats, or multiply by 255"
@@ -110,7 +120,7 @@ def _as_bytes(x: np.ndarray, where: str) -> np.ndarray:
 
 def _resize_all(x: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
     """Scale uint8 images `[n, height, width, channels]` to (height, width)."""
-    from aae_jax.data.image_folder import resize  # pillow is needed only here
+    from aae_jax.data.decoding import resize  # pillow is needed only here
 
     if x.shape[1:3] == tuple(image_size):
         return x

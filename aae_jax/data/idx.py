@@ -5,6 +5,7 @@ import math
 import os
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from aae_jax.data.files import (
     open_regular,
     read_exactly,
 )
+from aae_jax.data.stored import stored_array
 from aae_jax.errors import UserError
 
 # Deflate packs at most 1032 bytes in one, which bounds an honest header.
@@ -33,29 +35,35 @@ def read_idx(path: Path, *, memory_limit: int) -> np.ndarray:
     """Read one IDX file of unsigned bytes, plain or gzip (told by its content).
 
     Returns:
-      uint8, of the shape that the header tells.
+      uint8, of the shape that the header tells; in memory, or a memory map where a
+      plain file is over the limit.
 
     Raises:
-      UserError: not such a file, another size than its header says, or too large.
+      UserError: not such a file, another size than its header says, or too large and
+        packed.
     """
     with open_regular(path) as raw:
         size = file_size(raw)
         zipped = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         if not zipped:
-            return _read(raw, path, most=size, memory_limit=memory_limit)
+            shape = _read_header(raw, path, most=size)
+            first, nbytes = raw.tell(), math.prod(shape)
+            if nbytes > memory_limit and first + nbytes == size:
+                return np.memmap(path, np.uint8, mode="r", offset=first, shape=shape)
+            return _read(raw, path, shape, memory_limit=memory_limit)
         try:
             with gzip.GzipFile(fileobj=raw) as unpacked:
-                most = size * MAX_GZIP_RATIO
-                return _read(unpacked, path, most=most, memory_limit=memory_limit)
+                shape = _read_header(unpacked, path, most=size * MAX_GZIP_RATIO)
+                return _read(unpacked, path, shape, memory_limit=memory_limit)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise UserError(
                 f"{path} is a damaged gzip file ({error}); copy or download it again"
             ) from error
 
 
-def _read(stream: Readable, path: Path, *, most: int, memory_limit: int) -> np.ndarray:
-    """Header, then exactly the bytes it promises; `most` is what the file can hold."""
+def _read_header(stream: Readable, path: Path, *, most: int) -> tuple[int, ...]:
+    """The shape that the header tells; `most` bytes are what the file can hold."""
     magic = stream.read(4)
     if len(magic) < 4 or magic[:3] != b"\0\0\x08" or not 1 <= magic[3] <= 4:
         raise UserError(
@@ -72,6 +80,14 @@ def _read(stream: Readable, path: Path, *, most: int, memory_limit: int) -> np.n
             f"{path} is too small for the {nbytes:,} bytes of the shape {list(shape)} "
             "that its header promises; copy or download it again"
         )
+    return shape
+
+
+def _read(
+    stream: Readable, path: Path, shape: tuple[int, ...], *, memory_limit: int
+) -> np.ndarray:
+    """Exactly the bytes that the header promises."""
+    nbytes = math.prod(shape)
     check_memory(nbytes, path, limit=memory_limit)
     return read_exactly(stream, nbytes, path).reshape(shape)
 
@@ -90,13 +106,21 @@ def find_idx_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def read_idx_folder(folder: Path, *, memory_limit: int) -> Parts:
+def read_idx_folder(
+    folder: Path, *, memory_limit: int, image_size: tuple[int, int] | None = None
+) -> Parts:
     """Read a folder of IDX files, in file order.
 
     `train-images*` is required; labels and the test files `t10k-*` are optional.
 
+    Args:
+      folder: the folder.
+      memory_limit: bytes; images that take more stay on disk, if they are not packed.
+      image_size: (height, width) to which those on disk are scaled when they are read.
+
     Raises:
-      UserError: no training images, or a file that is not sound.
+      UserError: no training images; a file that is not sound, or too large and packed;
+        see `stored_array` for images on disk.
     """
     files = find_idx_files(folder)
     if "x" not in files:
@@ -104,13 +128,16 @@ def read_idx_folder(folder: Path, *, memory_limit: int) -> Parts:
             f"{folder} has no file train-images-idx3-ubyte or "
             "train-images-idx3-ubyte.gz; give a folder that holds it"
         )
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
+    left = memory_limit
     for key, path in files.items():
-        left = memory_limit - sum(array.nbytes for array in arrays.values())
-        arrays[key] = read_idx(path, memory_limit=left)
-    return Parts(
-        arrays["x"], arrays.get("y"), arrays.get("x_test"), arrays.get("y_test")
-    )
+        array = read_idx(path, memory_limit=left)
+        if isinstance(array, np.memmap):
+            array = stored_array(array, str(path), image_size=image_size)
+        else:
+            left -= array.nbytes
+        arrays[key] = array
+    return Parts(**arrays)
 
 
 def is_idx_folder(folder: Path) -> bool:

@@ -1,21 +1,30 @@
-"""`.npy` and `.npz` files: numpy's own formats, read without unpickling anything."""
+"""`.npy` and `.npz` files: numpy's own formats, read without unpickling anything.
+
+Images over the memory limit stay where they are, as a memory map, if they are not
+packed: in an .npy, or in an .npz that numpy.savez wrote.
+"""
 
 import math
+import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy_format
 
 from aae_jax.data.arrays import Parts
 from aae_jax.data.files import check_memory, file_size, open_regular, read_exactly
+from aae_jax.data.stored import StoredImages, stored_array
 from aae_jax.errors import UserError
 
 MEMBERS = ("x", "y", "x_test", "y_test")
+IMAGES = ("x", "x_test")
 # What zipfile raises on damaged and on encrypted files.
 UNSOUND = (
     zipfile.BadZipFile,
@@ -29,30 +38,72 @@ READABLE_ZIP = (
     zipfile.ZIP_STORED,
     zipfile.ZIP_DEFLATED,
 )  # those unpack in bounded steps
+# So much stands before a member's name and its extra, whose lengths it tells.
+_ZIP_HEADER = struct.Struct("<26xHH")
 
 
-def read_npy_file(path: Path, *, memory_limit: int) -> Parts:
-    """Read the images of a `.npy` file; there are no labels.
+@dataclass(frozen=True)
+class _Layout:
+    """What the header of an array tells, and at which byte its numbers begin."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype
+    first_byte: int
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_npy_file(
+    path: Path, *, memory_limit: int, image_size: tuple[int, int] | None = None
+) -> Parts:
+    """The images of a `.npy` file; there are no labels.
+
+    Args:
+      path: the file.
+      memory_limit: bytes; images that take more stay on disk.
+      image_size: (height, width) to which those on disk are scaled when they are read.
 
     Raises:
-      UserError: not such a file, pickled, of another size than its header says, too
-        large.
+      UserError: not such a file, pickled, of another size than its header says; see
+        `stored_array` for images on disk.
     """
     with open_regular(path) as stream:
-        size = file_size(stream)
-        return Parts(_read_array(stream, size, path, memory_limit=memory_limit))
+        layout = _read_layout(stream, file_size(stream), path)
+        if layout.nbytes > memory_limit:
+            return Parts(_on_disk(path, 0, layout, str(path), image_size))
+        return Parts(_read_array(stream, layout, path, memory_limit=memory_limit))
 
 
-def read_npz_file(path: Path, *, memory_limit: int) -> Parts:
-    """Read the arrays `x` and, where they are there, `y`, `x_test`, `y_test`.
+def read_npz_file(
+    path: Path, *, memory_limit: int, image_size: tuple[int, int] | None = None
+) -> Parts:
+    """The arrays `x` and, where they are there, `y`, `x_test`, `y_test`.
+
+    For the arguments see `read_npy_file`.
 
     Raises:
-      UserError: not such a file, no `x`, or an array that is not sound or too large.
+      UserError: not such a file, no `x`; an array that is not sound, or that is too
+        large and packed; see `stored_array` for images on disk.
     """
     hint = "save it with numpy.savez(file, x=images, y=labels), y being optional"
-    arrays = read_members(path, MEMBERS, hint=hint, memory_limit=memory_limit)
-    y, x_test, y_test = (arrays.get(name) for name in MEMBERS[1:])
-    return Parts(arrays["x"], y, x_test, y_test)
+    arrays: dict[str, Any] = {}
+    left = memory_limit
+    with _open_archive(path) as archive:
+        for key in _members(archive, MEMBERS, path, hint=hint):
+            info, where = _member(archive, key, path), f"{key} of {path}"
+            with archive.open(info) as stream:
+                layout = _read_layout(stream, info.file_size, where)
+                packed = info.compress_type != zipfile.ZIP_STORED
+                if layout.nbytes > left and key in IMAGES and not packed:
+                    first_byte = _first_byte(path, info)
+                    arrays[key] = _on_disk(path, first_byte, layout, where, image_size)
+                    continue
+                arrays[key] = _read_array(stream, layout, where, memory_limit=left)
+                left -= layout.nbytes
+    return Parts(**arrays)
 
 
 def read_members(
@@ -61,74 +112,122 @@ def read_members(
     """Read the named arrays of a `.npz` file; the first must be there.
 
     Args:
-      hint: what to do where it is not, for the message.
+      path: the file.
+      members: names of arrays.
+      hint: what to do where the first is not there, for the message.
+      memory_limit: bytes that all may take.
 
     Raises:
       UserError: see `read_npz_file`.
     """
     arrays: dict[str, np.ndarray] = {}
+    left = memory_limit
+    with _open_archive(path) as archive:
+        for key in _members(archive, members, path, hint=hint):
+            info, where = _member(archive, key, path), f"{key} of {path}"
+            with archive.open(info) as stream:
+                layout = _read_layout(stream, info.file_size, where)
+                arrays[key] = _read_array(stream, layout, where, memory_limit=left)
+                left -= layout.nbytes
+    return arrays
+
+
+@contextmanager
+def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A `.npz` file; what is wrong with it, then or later, is said in words."""
     with open_regular(path) as stream:
         try:
             with zipfile.ZipFile(stream) as archive:
-                names = [
-                    name.removesuffix(".npy")
-                    for name in archive.namelist()
-                    if name.endswith(".npy")
-                ]
-                if members[0] not in names:
-                    held = ", ".join(repr(name) for name in names[:5]) or "nothing"
-                    raise UserError(
-                        f"{path} holds {held} but no array {members[0]!r}; {hint}"
-                    )
-                for key in members:
-                    if key in names:
-                        left = memory_limit - sum(a.nbytes for a in arrays.values())
-                        arrays[key] = _read_member(
-                            archive, key, path, memory_limit=left
-                        )
+                yield archive
         except UNSOUND as error:
             raise UserError(
                 f"{path} is not a sound .npz file ({error}); save it again with "
                 "numpy.savez"
             ) from error
-    return arrays
 
 
-def _read_member(
-    archive: zipfile.ZipFile, key: str, path: Path, *, memory_limit: int
-) -> np.ndarray:
-    """One array of an archive, its declared size checked before it is unpacked."""
+def _members(
+    archive: zipfile.ZipFile, members: Sequence[str], path: Path, *, hint: str
+) -> list[str]:
+    """Those of the named arrays that an archive has; the first must be there."""
+    names = [
+        name.removesuffix(".npy")
+        for name in archive.namelist()
+        if name.endswith(".npy")
+    ]
+    if members[0] not in names:
+        held = ", ".join(repr(name) for name in names[:5]) or "nothing"
+        raise UserError(f"{path} holds {held} but no array {members[0]!r}; {hint}")
+    return [key for key in members if key in names]
+
+
+def _member(archive: zipfile.ZipFile, key: str, path: Path) -> zipfile.ZipInfo:
     info = archive.getinfo(f"{key}.npy")
     if info.compress_type not in READABLE_ZIP:
         raise UserError(
             f"{key} of {path} is packed by an unusual method; save it again with "
             "numpy.savez_compressed"
         )
-    where = f"{key} of {path}"
-    with archive.open(info) as stream:
-        return _read_array(stream, info.file_size, where, memory_limit=memory_limit)
+    return info
 
 
-def _read_array(
-    stream: IO[bytes], size: int, where: object, *, memory_limit: int
-) -> np.ndarray:
-    """An array in npy format from a stream of `size` bytes, told by its file."""
+def _first_byte(path: Path, info: zipfile.ZipInfo) -> int:
+    """Where in the file a member begins that is not packed."""
+    with open_regular(path) as stream:
+        stream.seek(info.header_offset)
+        header = stream.read(_ZIP_HEADER.size)
+        if len(header) < _ZIP_HEADER.size:
+            raise zipfile.BadZipFile("it ends within the header of a member")
+        return info.header_offset + len(header) + sum(_ZIP_HEADER.unpack(header))
+
+
+def _read_layout(stream: IO[bytes], size: int, where: object) -> _Layout:
+    """The header of an array in a stream of `size` bytes, told by its file."""
     shape, fortran, dtype = _read_header(stream, where)
     if dtype.hasobject:
         raise UserError(
             f"{where} holds pickled Python objects, which are never opened; save it "
             "as an array of numbers"
         )
-    nbytes = math.prod(shape) * dtype.itemsize
-    data_bytes = size - stream.tell()
-    if nbytes != data_bytes:
+    layout = _Layout(shape, fortran, dtype, stream.tell())
+    data_bytes = size - layout.first_byte
+    if layout.nbytes != data_bytes:
         raise UserError(
-            f"{where} holds {data_bytes:,} bytes and its header promises {nbytes:,} "
-            f"for the shape {list(shape)}; save or copy it again"
+            f"{where} holds {data_bytes:,} bytes and its header promises "
+            f"{layout.nbytes:,} for the shape {list(shape)}; save or copy it again"
         )
-    check_memory(nbytes, where, limit=memory_limit)
-    flat = read_exactly(stream, nbytes, where).view(dtype)
-    return flat.reshape(shape, order="F" if fortran else "C")
+    return layout
+
+
+def _read_array(
+    stream: IO[bytes], layout: _Layout, where: object, *, memory_limit: int
+) -> np.ndarray:
+    """The numbers after the header that was read from the stream."""
+    check_memory(layout.nbytes, where, limit=memory_limit)
+    flat = read_exactly(stream, layout.nbytes, where).view(layout.dtype)
+    return flat.reshape(layout.shape, order="F" if layout.fortran else "C")
+
+
+def _on_disk(
+    path: Path,
+    first_byte: int,
+    layout: _Layout,
+    where: str,
+    image_size: tuple[int, int] | None,
+) -> StoredImages:
+    """Images in an array that begins, with its header, at a byte of the file."""
+    first = first_byte + layout.first_byte
+    if first + layout.nbytes > path.stat().st_size:
+        raise UserError(f"{where} goes beyond the end of its file; save it again")
+    mapped = np.memmap(
+        path,
+        layout.dtype,
+        mode="r",
+        offset=first,
+        shape=layout.shape,
+        order="F" if layout.fortran else "C",
+    )
+    return stored_array(mapped, where, image_size=image_size)
 
 
 def _read_header(

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from aae_jax.checks import nearest
-from aae_jax.data.arrays import Dataset, Parts, build_dataset
-from aae_jax.data.conversion import MAX_SIDE, as_images, as_labels
+from aae_jax.data.arrays import Dataset, Parts, build_dataset, images_of
+from aae_jax.data.conversion import MAX_SIDE, as_labels
 from aae_jax.data.files import default_memory_limit
 from aae_jax.data.idx import is_idx_folder, read_idx_folder
 from aae_jax.data.numpy_files import read_members, read_npy_file, read_npz_file
-from aae_jax.data.prepared import find_prepared, list_prepared, read_prepared
+from aae_jax.data.prepared import find_prepared, list_prepared
 from aae_jax.data.preparing import ORIGINS
+from aae_jax.data.stored import Images, StoredImages, joined
 from aae_jax.errors import UserError
 from aae_jax.messages import Say, say_on_stderr
 from aae_jax.options import limit_in_bytes
@@ -31,7 +32,11 @@ def load_dataset(
     image_size: tuple[int, int] | None = None,
     say: Say = say_on_stderr,
 ) -> Dataset:
-    """Read images, and labels where there are any, into memory; never downloads.
+    """Read images, and labels where there are any; never downloads.
+
+    Images over the memory limit stay on disk, where they can be read by rows: in an
+    .npy, in an .npz of numpy.savez, in IDX files that are not packed, in a folder of
+    images, in array_record files.
 
     Args:
       name: `auto` (mnist where it is prepared, else sample); `sample`, 12,000 digits of
@@ -40,7 +45,7 @@ def load_dataset(
         path of an .npz, an .npy, a folder of IDX files, a folder of images.
       data_dir: the tfds data folder; by default our own cache folder, then
         `~/tensorflow_datasets`.
-      memory_limit: GiB that the arrays may take; a quarter of the memory by default.
+      memory_limit: GiB that images may take in memory; by default a quarter of it.
       image_size: (height, width) in pixels to which images are scaled.
       say: takes one line for the user; by default printed to stderr.
 
@@ -71,13 +76,21 @@ def load_dataset(
         parts = read_npz_file(SAMPLE, memory_limit=limit)._replace(class_names=DIGITS)
         where, title = SAMPLE, chosen
     elif folder is not None:
+        from aae_jax.data.records import read_prepared  # imports pillow
+
         parts = read_prepared(folder, memory_limit=limit, image_size=image_size)
         where, title = folder, chosen
     else:
         where = Path(chosen).expanduser()
         parts = _read_path(where, limit, image_size, say)
         title = where.resolve().name
-    return build_dataset(title, parts, where=where, image_size=image_size)
+    dataset = build_dataset(title, parts, where=where, image_size=image_size)
+    if isinstance(images := dataset.x_train, StoredImages):
+        say(
+            f"dataset: {title}, whose {images.nbytes / 2**20:,.2f} MiB of training "
+            f"images, over the {limit / 2**20:,.2f} of --memory-limit, stay on disk"
+        )
+    return dataset
 
 
 def load_images(
@@ -86,14 +99,15 @@ def load_images(
     memory_limit: float | None = None,
     image_size: tuple[int, int] | None = None,
     say: Say = say_on_stderr,
-) -> tuple[np.ndarray, np.ndarray | None]:
+) -> tuple[Images, np.ndarray | None]:
     """All images at a path in its order, and their labels or None.
 
     Where the path has training and test images, the training images come first. For
     the arguments see `load_dataset`.
 
     Returns:
-      uint8 `[n, height, width, channels]`, and int32 `[n]` or None.
+      uint8 `[n, height, width, channels]`, on disk where they are over the limit; and
+      int32 `[n]` or None.
 
     Raises:
       UserError: nothing is there, or it is damaged, too large or does not fit together.
@@ -106,14 +120,14 @@ def load_images(
             ".npz or .npy file or of a folder"
         )
     parts = _read_path(where, limit, image_size, say)
-    x = as_images(parts.x, f"x of {where}", image_size=image_size)
+    x = images_of(parts.x, f"x of {where}", image_size=image_size)
     y = as_labels(parts.y, len(x), f"y of {where}")
     if parts.x_test is None:
         return x, y
-    x_test = as_images(parts.x_test, f"x_test of {where}", image_size=image_size)
+    x_test = images_of(parts.x_test, f"x_test of {where}", image_size=image_size)
     y_test = as_labels(parts.y_test, len(x_test), f"y_test of {where}")
     labels = None if y is None or y_test is None else np.concatenate([y, y_test])
-    return np.concatenate([x, x_test]), labels
+    return joined(x, x_test), labels
 
 
 def load_codes(
@@ -195,7 +209,7 @@ def _read_path(
 ) -> Parts:
     """Read a file or folder by its kind."""
     if is_idx_folder(path):
-        return read_idx_folder(path, memory_limit=limit)
+        return read_idx_folder(path, memory_limit=limit, image_size=image_size)
     if os.path.isdir(path):
         from aae_jax.data.image_folder import read_image_folder  # imports pillow
 
@@ -203,9 +217,9 @@ def _read_path(
             path, memory_limit=limit, image_size=image_size, say=say
         )
     if path.suffix == ".npz":
-        return read_npz_file(path, memory_limit=limit)
+        return read_npz_file(path, memory_limit=limit, image_size=image_size)
     if path.suffix == ".npy":
-        return read_npy_file(path, memory_limit=limit)
+        return read_npy_file(path, memory_limit=limit, image_size=image_size)
     raise UserError(
         f"{path} is not a folder, .npz or .npy; give a folder of images or of IDX "
         "files, or an .npz with x and optionally y"

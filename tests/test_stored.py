@@ -1,0 +1,157 @@
+"""Images that stay on disk: the same ones, of every source, read by rows."""
+
+import numpy as np
+import pytest
+from idx_files import make_arrays, write_idx_folder
+from PIL import Image
+
+from aae_jax.data import load_dataset, load_images
+from aae_jax.data.stored import StoredImages
+from aae_jax.errors import UserError
+
+GIB = 2**30
+RNG = np.random.default_rng(0)
+
+
+def write_npy(folder):
+    np.save(folder / "x.npy", RNG.integers(0, 256, (60, 6, 5, 3), np.uint8))
+    return folder / "x.npy"
+
+
+def write_floats(folder):
+    np.save(folder / "x.npy", np.asfortranarray(RNG.random((60, 6, 5), np.float32)))
+    return folder / "x.npy"
+
+
+def write_npz(folder):
+    np.savez(folder / "x.npz", **make_arrays(60, 50))
+    return folder / "x.npz"
+
+
+def write_idx(folder):
+    return write_idx_folder(folder / "idx", make_arrays(60, 50), zipped=False)
+
+
+def write_pictures(folder, *, colour=False):
+    for index, pixels in enumerate(RNG.integers(0, 256, (60, 6, 5), np.uint8)):
+        place = folder / "pictures" / f"class {index % 3}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place / f"{index}.png")
+    if colour:
+        some = RNG.integers(0, 256, (6, 5, 3), np.uint8)
+        Image.fromarray(some).save(folder / "pictures" / "class 1" / "one.png")
+    return folder / "pictures"
+
+
+def write_coloured(folder):
+    return write_pictures(folder, colour=True)
+
+
+@pytest.fixture(
+    params=[
+        write_npy,
+        write_floats,
+        write_npz,
+        write_idx,
+        write_pictures,
+        write_coloured,
+    ]
+)
+def path(request, tmp_path):
+    return request.param(tmp_path)
+
+
+@pytest.mark.parametrize("image_size", [None, (4, 7)])
+def test_images_on_disk_are_those_in_memory(path, image_size):
+    """Fingerprint, labels, shapes, and any rows in any order."""
+    dataset = load_dataset(path, image_size=image_size)
+    said = []
+    stored = load_dataset(
+        path, image_size=image_size, memory_limit=1000 / GIB, say=said.append
+    )
+    assert "stay on disk" in said[-1]
+    for ours, theirs in (
+        (stored.x_train, dataset.x_train),
+        (stored.x_test, dataset.x_test),
+    ):
+        assert isinstance(ours, StoredImages)
+        assert isinstance(theirs, np.ndarray)
+        assert (ours.shape, ours.nbytes) == (theirs.shape, theirs.nbytes)
+        rows = np.array([7, 0, 7, 3])
+        np.testing.assert_array_equal(ours[rows], theirs[rows])
+        np.testing.assert_array_equal(ours.select(rows)[1:3], theirs[rows][1:3])
+    assert stored.fingerprint() == dataset.fingerprint()
+    np.testing.assert_array_equal(stored.y_train, dataset.y_train)
+    np.testing.assert_array_equal(stored.y_test, dataset.y_test)
+
+
+def test_all_images_of_a_path_are_on_disk_in_their_order(path):
+    x, y = load_images(path)
+    stored, labels = load_images(path, memory_limit=1000 / GIB)
+    assert isinstance(stored, StoredImages)
+    rows = np.arange(len(x))[::-1]
+    np.testing.assert_array_equal(stored[rows], x[rows])
+    np.testing.assert_array_equal(labels, y)
+
+
+def test_images_that_just_fit_are_read_into_memory(tmp_path):
+    for index in range(4):
+        Image.new("RGB", (64, 64)).save(tmp_path / f"{index}.png")
+    needed = 4 * 64 * 64 * 3
+    for limit, kind in ((needed, np.ndarray), (needed - 1, StoredImages)):
+        dataset = load_dataset(tmp_path, memory_limit=limit / GIB)
+        assert isinstance(dataset.x_train, kind)
+
+
+def test_images_on_disk_are_never_read_all_at_once_by_mistake(tmp_path):
+    stored = load_dataset(write_npy(tmp_path), memory_limit=1000 / GIB).x_train
+    with pytest.raises(TypeError, match="read some"):
+        np.asarray(stored)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.zeros((60, 6, 5), np.uint8) + np.uint8(1), "integers of 0 and 1 only"),
+        (np.full((60, 6, 5), 1.5), "floats in"),
+        (np.zeros((60, 6, 5, 2), np.uint8), "1, 3 or 4 channels"),
+        (np.zeros((2, 3000, 2), np.uint8), "--image-size"),
+        (np.zeros((60, 6, 5), complex), "complex"),
+    ],
+)
+def test_what_are_no_images_is_refused_at_once(tmp_path, image, words):
+    np.save(tmp_path / "x.npy", image)
+    with pytest.raises(UserError, match=words):
+        load_dataset(tmp_path / "x.npy", memory_limit=1000 / GIB)
+
+
+def test_a_pixel_that_is_none_is_found_wherever_it_is(tmp_path):
+    images = np.zeros((2000, 6, 5), np.float32)
+    images[1999, 2, 3] = np.nan
+    np.save(tmp_path / "x.npy", images)
+    dataset = load_dataset(tmp_path / "x.npy", memory_limit=1000 / GIB)
+    with pytest.raises(UserError, match=r"nan at index .* floats in"):
+        dataset.fingerprint()
+
+
+@pytest.mark.parametrize("size", [(6, 6), (5, 6)])
+def test_pictures_of_another_size_are_named_when_they_are_read(tmp_path, size):
+    folder = write_pictures(tmp_path)
+    odd = folder / "class 2" / "odd.png"
+    Image.new("L", size).save(odd)
+    dataset = load_dataset(folder, memory_limit=1000 / GIB)
+    if size == (5, 6):  # width and height: that is the size of all others
+        assert len(dataset.fingerprint()) == 64
+    else:
+        with pytest.raises(UserError, match=r"odd.png has 6 x 6.*--image-size 6 5"):
+            dataset.fingerprint()
+
+
+def test_an_array_that_its_file_does_not_hold_is_refused(tmp_path):
+    """A member of an archive whose header tells another place."""
+    path = write_npz(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[26:28] = (60_000).to_bytes(2, "little")  # the length of the first name
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="save it again"):
+        load_dataset(path, memory_limit=1000 / GIB)

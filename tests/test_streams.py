@@ -1,0 +1,195 @@
+"""Trainings whose images are read from disk: the same as from memory."""
+
+import json
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from scripts import TINY
+from states import assert_same_bits
+
+from aae_jax.data.stored import stored_array
+from aae_jax.errors import UserError
+from aae_jax.feeds import MemoryFeed, TrainingData
+from aae_jax.fitting import fit, fit_seeds
+from aae_jax.options import RunOptions
+from aae_jax.splits import MOST_IMAGES, images_of_split, measured_of_split
+from aae_jax.streams import Stream
+
+pytest_plugins = ["script_fixtures"]
+pytestmark = pytest.mark.usefixtures("compiled_in_haste", "without_coverage")
+
+N, BATCH, STEPS_PER_EPOCH = 110, 20, 5
+STEPS_OF_WINDOW = 3
+IMAGE_BYTES = 64
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config_of):
+    return replace(tiny_config_of("semi-supervised"), labels=40)
+
+
+@pytest.fixture(scope="module")
+def stream(config, tiny_dataset):
+    """`stream(labelled)`: one of windows of three steps, newly opened."""
+    x, y = tiny_dataset.x_train[:N], tiny_dataset.y_train[:N]
+
+    def stream(labelled=None):
+        one = BATCH * IMAGE_BYTES * (1 if labelled is None else 2)
+        limit = 6 * STEPS_OF_WINDOW * one
+        images, key = stored_array(x, "x"), jax.random.key(0)
+        return Stream(config, images, y, labelled, key, memory_limit=limit)
+
+    return stream
+
+
+@pytest.mark.parametrize("labelled", [None, np.arange(0, 33, 3, dtype=np.int32)])
+def test_a_stream_takes_the_batches_of_memory(config, stream, tiny_dataset, labelled):
+    """Whatever step it begins with, over ends of epochs and of windows."""
+    x, y = tiny_dataset.x_train[:N], tiny_dataset.y_train[:N]
+    data = TrainingData(*jax.tree.map(jax.numpy.asarray, (x, y, labelled)))
+    memory, on = MemoryFeed(config, data, jax.random.key(0)), stream(labelled)
+    for step in (0, 1, 2, 3, 4, 5, 6, 7, 8, 14, 15, 2, 0, 9):
+        index = jax.numpy.int32(step)
+        batch = memory.window(step).batch(index, BATCH)
+        for feed in (on, stream(labelled)):
+            assert_same_bits(feed.window(step).batch(index, BATCH), batch)
+    assert batch.x.shape == (BATCH, 8, 8, 1)
+    assert (batch.x_labelled is None) == (labelled is None)
+
+
+def test_windows_end_where_the_next_begins(stream):
+    feed = stream()
+    assert [feed.end(step) for step in (0, 2, 3, 5, 6)] == [3, 3, 6, 6, 9]
+    assert feed.window(4).x.shape == (STEPS_OF_WINDOW, BATCH, 8, 8, 1)
+    assert feed.window(4).first_step == 3
+    assert feed.window(5) is feed.window(3)
+
+
+def test_a_limit_too_small_for_a_batch_is_refused_with_one_that_is_not(
+    config, tiny_dataset
+):
+    images = stored_array(tiny_dataset.x_train, "x")
+    arguments = (config, images, None, None, jax.random.key(0))
+    needed = 12 * BATCH * IMAGE_BYTES
+    Stream(*arguments, memory_limit=needed)
+    with pytest.raises(UserError, match=r"--memory-limit 0\.001 or more"):
+        Stream(*arguments, memory_limit=needed - 1)
+
+
+@pytest.fixture(scope="module")
+def on_disk(tiny_dataset):
+    """The tiny data set, its images read by rows."""
+    x, x_test = tiny_dataset.x_train, tiny_dataset.x_test
+    return replace(
+        tiny_dataset,
+        x_train=stored_array(x, "x"),
+        x_test=stored_array(x_test, "x_test"),
+    )
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    """`options(name)`: those of a run whose images go through memory in pieces."""
+    place = tmp_path_factory.mktemp("runs")
+
+    def options(name, **others):
+        return RunOptions(
+            run_dir=place / name,
+            quiet=True,
+            no_figures=True,
+            memory_limit=1e-4,
+            **others,
+        )
+
+    return options
+
+
+@pytest.fixture(scope="module")
+def trained(config, tiny_dataset, options):
+    return fit(config, dataset=tiny_dataset, options=options("memory"))
+
+
+def test_a_training_from_disk_is_one_from_memory(trained, config, on_disk, options):
+    run = fit(config, dataset=on_disk, options=options("disk"))
+    assert_same_bits(run.params, trained.params)
+    assert run.record.dataset == trained.record.dataset
+    both = [run.metrics(), trained.metrics()]
+    for metrics in both:
+        del metrics["seconds"], metrics["images_per_second"]
+    assert both[1] == both[0]
+
+
+def test_seeds_from_disk_are_those_from_memory(
+    tiny_config, tiny_dataset, on_disk, options
+):
+    config = replace(tiny_config, steps=7)
+    for disk, memory in zip(
+        fit_seeds(config, 2, dataset=on_disk, options=options("seeds, disk")),
+        fit_seeds(config, 2, dataset=tiny_dataset, options=options("seeds, memory")),
+        strict=True,
+    ):
+        assert_same_bits(disk.params, memory.params)
+
+
+def test_codes_and_classes_of_images_on_disk(trained, on_disk, tiny_dataset):
+    run = trained
+    (stored, _), (x, _) = (
+        images_of_split(dataset, "train") for dataset in (on_disk, tiny_dataset)
+    )
+    np.testing.assert_array_equal(run.encode(stored), run.encode(x))
+    np.testing.assert_array_equal(run.classify(stored), run.classify(x))
+    with pytest.raises(UserError, match=r"trained on images of \(8, 8, 1\)"):
+        run.encode(stored_array(np.zeros((9, 7, 8), np.uint8), "x"))
+
+
+def test_of_a_large_split_some_images_all_over_it_are_measured(tiny_dataset):
+    n = MOST_IMAGES + 10
+    x_test = np.zeros((n, 2, 2, 1), np.uint8)
+    x_test[-1] = 7
+    y_test = np.arange(n, dtype=np.int32) % 5
+    x_train = np.zeros((30, 2, 2, 1), np.uint8)
+    large = replace(
+        tiny_dataset, x_train=x_train, y_train=None, x_test=x_test, y_test=y_test
+    )
+    x, y = measured_of_split(large, "test")
+    assert len(x) == len(y) == MOST_IMAGES
+    assert np.ptp(np.bincount(y)) < 5
+    assert len(measured_of_split(large, "validation")[0]) == 3
+
+
+def test_train_and_evaluate_read_from_disk(run_script, data_file, tmp_path):
+    flags = ("--dataset", data_file, *TINY, "--run-dir", "run", "--no-figures")
+    limit = ("--memory-limit", 2e-5)
+    flags = (*flags, "--batch-size", 20, "--steps", 20)
+    ended = run_script("train.py", *flags, *limit, cwd=tmp_path)
+    assert ended.status == 0, ended.stderr
+    assert "tiny.npz, whose 0.02 MiB of training images, over" in ended.stderr
+    codes = {}
+    for name, more in (("disk", limit), ("memory", ())):
+        out = tmp_path / f"{name}.npz"
+        ended = run_script(
+            *("evaluate.py", "--run-dir", "run", "--encode", "train", "--out", out),
+            *more,
+            cwd=tmp_path,
+        )
+        assert ended.status == 0, ended.stderr
+        codes[name] = dict(np.load(out))
+    for name, array in codes["memory"].items():
+        np.testing.assert_array_equal(codes["disk"][name], array)
+    ended = run_script(
+        "evaluate.py", "--run-dir", "run", "--metrics", *limit, cwd=tmp_path
+    )
+    stored = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert json.loads(ended.stdout)["latent"] == stored["latent"]
+
+
+def test_a_limit_too_small_is_said_before_anything_is_written(
+    run_script, data_file, tmp_path
+):
+    flags = ("--dataset", data_file, "--batch-size", 300, "--memory-limit", 1e-5)
+    ended = run_script("train.py", *flags, "--run-dir", "run", cwd=tmp_path)
+    assert (ended.status, ended.stdout) == (2, "")
+    assert "train.py: --memory-limit 1e-05 is too small for batches" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
