@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: help setup train test lint types bench growth start lock clean
+.PHONY: help setup train test lint types bench growth start disk lock clean
 
 help:
 	@echo "make setup    install everything into .venv"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint     check style; make types checks types"
 	@echo "make bench    time a step against PyTorch"
 	@echo "make start    time from a command to its first steps"
+	@echo "make disk     train on more images than the memory is given"
 	@echo "make growth   speed and memory over sizes"
 	@echo "make lock     pin the newest packages that pyproject.toml allows"
 
@@ -47,6 +48,9 @@ types: $(READY)
 
 start: $(READY)
 	$(BIN)/python benchmarks/start.py $(ARGS)
+
+disk: $(READY)
+	$(BIN)/python benchmarks/disk.py $(ARGS)
 
 growth: $(READY)
 	$(BIN)/python benchmarks/growth.py

@@ -61,13 +61,16 @@ def make_start(
     Raises:
       UserError: no such run, or its weights do not fit.
     """
-    begin = partial(
-        init_loop,
-        config,
-        step=step,
-        image_shape=image_shape,
-        prior=prior,
-        phases=phases,
+    # One program: as many small ones as there are arrays take seconds to compile.
+    begin = jax.jit(
+        partial(
+            init_loop,
+            config,
+            step=step,
+            image_shape=image_shape,
+            prior=prior,
+            phases=phases,
+        )
     )
     like = jax.eval_shape(begin, jax.random.key(config.seed))
     weights = _weights_of(init_from, like, prior=prior, phases=phases, say=say)

@@ -3,6 +3,7 @@
 import shlex
 import statistics
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -219,12 +220,15 @@ def _run_loop(
 ) -> tuple[States, float]:
     """`run_loop` from the first states to states on a single device."""
     carries = on_each(carries, job.mesh)
-    loop, measure = job.loop(), job.measure()
-    carries = _compile(loop, carries, job.feeds, say=None if job.plan.quiet else say)
+    loop = job.loop()
+    with ThreadPoolExecutor(1) as beside:  # takes seconds too, before they are needed
+        measure = beside.submit(job.measure)
+        say_compiling = None if job.plan.quiet else say
+        carries = _compile(loop, carries, job.feeds, say=say_compiling)
     step = int(carries[0].state.step)
     with ExitStack() as opened:
         journals = [
-            Journal(folder, job.plan, job.model, measure, first_step=step)
+            Journal(folder, job.plan, job.model, measure.result(), first_step=step)
             for folder in folders
         ]
         for journal in journals if is_first() else ():

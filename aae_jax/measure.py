@@ -1,6 +1,7 @@
 """All metrics of a model on given images, and what the device computes for them."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -114,17 +115,22 @@ def _make_observe(
             y_logits=None if code.y_logits is None else code.y_logits[0],
         )
 
+    def taken_for_prior(params: Params, z: Array, *y: Array) -> Array:
+        return networks.discriminate(params, *(each[None] for each in (z, *y)))[0] > 0
+
     @jax.jit
     def observe(params: Params, images: tuple[Array, ...]) -> _Observed:
-        seen = jax.lax.map(
-            lambda each: there_and_back(params, *each), images, batch_size=500
-        )
+        # In parts: hidden layers of all at once would take more than the images.
+        each = partial(jax.lax.map, batch_size=500)
+        seen = each(lambda image: there_and_back(params, *image), images)
         if "discriminator" not in params:
             return seen
         # Half a point for each code called a code, each sample called a sample.
-        real = (networks.discriminate(params, z_prior, *shown) > 0).mean()
-        fake = (networks.discriminate(params, seen.z, *shown) <= 0).mean()
-        return seen._replace(sorted_rightly=(real + fake) / 2)
+        real, fake = (
+            each(lambda code: taken_for_prior(params, *code), (z, *shown)).mean()
+            for z in (z_prior, seen.z)
+        )
+        return seen._replace(sorted_rightly=(real + (1 - fake)) / 2)
 
     return lambda params: observe(params, images)
 

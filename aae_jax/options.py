@@ -22,7 +22,8 @@ class RunOptions:
     data_dir: Path | None = None
     """Where prepared data sets lie; the user's cache folder by default."""
     memory_limit: float | None = None
-    """GiB that the data may take unpacked; by default a quarter of the memory."""
+    """GiB that images may take in memory, by default a quarter of it; more stay on
+    disk, if they are not packed."""
     devices: int = 1
     """How many of the machine's devices share each batch."""
     no_figures: bool = False
@@ -81,7 +82,8 @@ class EvaluationOptions:
     data_dir: Path | None = None
     """Where prepared data sets lie; the user's cache folder by default."""
     memory_limit: float | None = None
-    """GiB that the data may take unpacked; by default a quarter of the memory."""
+    """As in train.py; also bounds the images that --decode, --sample and --parzen
+    make."""
     no_compile_cache: bool = False
     """Compile everything anew; else compiled programs are kept in the user's cache
     folder."""

@@ -185,7 +185,10 @@ def _head(metrics: Mapping[str, Any]) -> str:
     """How long it took, and on what it is measured."""
     steps, seconds = metrics["steps"], metrics["seconds"]
     head = f"trained for {steps:,} steps in {seconds:.0f} s; "
-    head += f"on {metrics['images']:,} test images"
+    if "measured" in metrics:
+        head += f"on {metrics['measured']:,} of {metrics['images']:,} test images"
+    else:
+        head += f"on {metrics['images']:,} test images"
     if (labelled := metrics.get("labelled")) is not None:
         head += f", {labelled:,} of them labelled"
     return f"{head}:"

@@ -90,9 +90,20 @@ def _as_bytes(x: np.ndarray, where: str, *, all_of_them: bool) -> np.ndarray:
         )
     if kind == "b":
         return x.astype(np.uint8) * np.uint8(255)
-    highest = 1 if kind == "f" else 255
-    pixels = x if x.dtype == np.uint8 else np.empty(x.shape, np.uint8)
-    brightest = 0
+    pixels = x if x.dtype == np.uint8 else _to_bytes(x, where)
+    if kind != "f" and all_of_them and pixels.max(initial=0) == 1:
+        raise UserError(
+            f"{where} has integers of 0 and 1 only, which would all be black; save "
+            "them as booleans or floats, or multiply by 255"
+        )
+    return pixels
+
+
+def _to_bytes(x: np.ndarray, where: str) -> np.ndarray:
+    """Whole numbers of another type as uint8, or floats times 255."""
+    is_float = x.dtype.kind == "f"
+    highest = 1 if is_float else 255
+    pixels = np.empty(x.shape, np.uint8)
     for start in range(0, len(x), CHUNK_IMAGES):
         chunk = x[start : start + CHUNK_IMAGES]
         wrong = np.argwhere(~((chunk >= 0) & (chunk <= highest)))  # NaN is wrong, too
@@ -102,19 +113,12 @@ def _as_bytes(x: np.ndarray, where: str, *, all_of_them: bool) -> np.ndarray:
                 f"{where} is {x[index]} at index {list(index)}; pixels are "
                 + (
                     "floats in [0, 1]; save what goes up to 255 as integers"
-                    if kind == "f"
+                    if is_float
                     else "integers in 0 to 255"
                 )
             )
-        brightest = max(brightest, chunk.max())
-        if pixels is not x:
-            chunk = np.rint(chunk * 255.0) if kind == "f" else chunk
-            pixels[start : start + CHUNK_IMAGES] = chunk
-    if kind != "f" and brightest == 1 and all_of_them:
-        raise UserError(
-            f"{where} has integers of 0 and 1 only, which would all be black; save "
-            "them as booleans or floats, or multiply by 255"
-        )
+        chunk = np.rint(chunk * 255.0) if is_float else chunk
+        pixels[start : start + CHUNK_IMAGES] = chunk
     return pixels
 
 

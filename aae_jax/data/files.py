@@ -30,17 +30,17 @@ def default_memory_limit() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
 
 
-def check_memory(nbytes: int, where: object, *, limit: int) -> None:
+def check_memory(nbytes: int, where: object, *, limit: int, instead: str = "") -> None:
     """Refuse data that would take more than `limit` bytes.
 
     Raises:
-      UserError: `nbytes` is over the limit.
+      UserError: `nbytes` is over the limit; it ends with what else could be done.
     """
     if nbytes > limit:
         raise UserError(
             f"{where} would take {nbytes / 2**20:,.1f} MiB unpacked and the limit is "
             f"{limit / 2**20:,.1f} MiB; use smaller or fewer images, or raise "
-            "--memory-limit"
+            f"--memory-limit{instead}"
         )
 
 

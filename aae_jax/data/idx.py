@@ -88,7 +88,8 @@ def _read(
 ) -> np.ndarray:
     """Exactly the bytes that the header promises."""
     nbytes = math.prod(shape)
-    check_memory(nbytes, path, limit=memory_limit)
+    unpacked = "; unpacked, by gunzip, images may stay on disk"
+    check_memory(nbytes, path, limit=memory_limit, instead=unpacked)
     return read_exactly(stream, nbytes, path).reshape(shape)
 
 

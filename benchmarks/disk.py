@@ -1,0 +1,124 @@
+"""A training whose images stay on disk, beside the same one with them in memory.
+
+    make disk ARGS="--place /path/with/6/GB"
+
+writes an .npy of 5 GB there, trains the guide's networks on it by turns with its images
+in memory and on disk (`--memory-limit 1`), and prints images a second and the peak of
+the process's anonymous memory (RssAnon, Linux). Then it prints how many images a second
+each source gives when nothing but reading is done.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+from PIL import Image
+from workload import BATCH, CONFIG, SHAPE
+
+from aae_jax import load_dataset
+from aae_jax.data.stored import StoredImages
+from aae_jax.streams import Stream
+
+ROOT = Path(__file__).resolve().parents[1]
+GIB = 2**30
+PICTURES, WINDOWS = 20_000, 8
+LIMITS = {"in memory": 7.0, "on disk": 1.0}
+"""GiB that images may take."""
+
+
+def write_images(path: Path, n: int) -> None:
+    """n random images of MNIST's size as an .npy, written a piece at a time."""
+    rng = np.random.default_rng(0)
+    array = np.lib.format.open_memmap(path, "w+", np.uint8, (n, *SHAPE[:2]))
+    for first in range(0, n, 100_000):
+        some = array[first : first + 100_000]
+        some[:] = rng.integers(0, 256, some.shape, np.uint8)
+    array.flush()
+
+
+def train(data: Path, place: Path, limit: float, steps: int) -> tuple[float, float]:
+    """Images a second of a training, and the peak of its RssAnon in GiB."""
+    command = [sys.executable, str(ROOT / "train.py"), "--recipe", "guide", "--quiet"]
+    command += ["--steps", str(steps), "--dataset", str(data), "--no-figures"]
+    command += ["--memory-limit", str(limit), "--run-dir", str(place)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    status, peak = Path(f"/proc/{process.pid}/status"), 0
+    while process.poll() is None:
+        for line in status.read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                peak = max(peak, 1024 * int(line.split()[1]))
+        time.sleep(0.05)
+    if process.returncode:
+        raise SystemExit(process.returncode)
+    metrics = json.loads((place / "metrics.json").read_text())
+    return metrics["images_per_second"], peak / GIB
+
+
+def write_pictures(folder: Path) -> None:
+    """Random images as PNG files."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(PICTURES):
+        pixels = rng.integers(0, 256, SHAPE[:2], np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+
+
+def reading_rates(sources: dict[str, str]) -> Iterator[tuple[str, float]]:
+    """Images a second that a stream gives, of each source that is named."""
+    for title, name in sources.items():
+        images = load_dataset(name, memory_limit=0.005).x_train
+        assert isinstance(images, StoredImages)
+        limit = 6 * BATCH * math.prod(SHAPE) * 50
+        key = jax.random.key(0)
+        stream = Stream(CONFIG, images, None, None, key, memory_limit=limit)
+        steps = stream.end(0)
+        stream.window(0)
+        began = time.perf_counter()
+        for index in range(1, WINDOWS + 1):
+            jax.block_until_ready(stream.window(index * steps))
+        yield title, WINDOWS * steps * BATCH / (time.perf_counter() - began)
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--place", help="where to write; the system's place by default")
+    parser.add_argument("--gigabytes", type=float, default=5.0)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--prepared", default="mnist", help="a set in array_record")
+    flags = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=flags.place) as name:
+        place = Path(name)
+        data = place / "images.npy"
+        write_images(data, round(flags.gigabytes * 1e9 / math.prod(SHAPE)))
+        rates: dict[str, list[float]] = {title: [] for title in LIMITS}
+        for turn in range(flags.rounds):
+            for title, limit in LIMITS.items():
+                run = place / f"{title} {turn}"
+                rate, peak = train(data, run, limit, flags.steps)
+                rates[title].append(rate)
+                print(f"{title}: {rate:,.0f} images/s, {peak:.2f} GiB", flush=True)
+        ratios = [b / a for a, b in zip(*rates.values(), strict=True)]
+        print(
+            f"on disk / in memory: {statistics.median(ratios):.2f} "
+            f"({min(ratios):.2f} to {max(ratios):.2f})"
+        )
+        write_pictures(place / "pictures")
+        sources = {".npy": str(data), "array_record": flags.prepared}
+        sources |= {"PNG files": str(place / "pictures")}
+        for title, rate in reading_rates(sources):
+            print(f"reading {title}: {rate:,.0f} images/s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
