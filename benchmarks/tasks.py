@@ -168,6 +168,7 @@ SUMMARY = {
     "clustering-16": "16 clusters",
     "dim-reduction-1000": "error in a plane, 1,000 labels",
     "dim-reduction-100": "100 labels",
+    "dim-reduction-0": "no labels",
     "parzen": "Parzen log-likelihood, nats (more is better)",
 }
 """Rows that the README shows, each with its title there."""

@@ -17,6 +17,12 @@ from aae_jax.run_folder import RunFolder
 pytest_plugins = ["script_fixtures"]
 
 
+@pytest.fixture(autouse=True)
+def _compiled_in_haste(monkeypatch):
+    """As `compiled_in_haste`, for the processes."""
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
+
 @pytest.fixture
 def start_processes(start_script, data_file, tmp_path):
     """`start_processes(n, *flags, of_each=()) -> processes`, all in one run folder.
