@@ -147,9 +147,10 @@ def _make_feeds(
     each_run = list(zip(configs, labels, labelled, keys, strict=True))
     x = select(dataset.x_train, train_rows)
     if isinstance(x, StoredImages):
-        share = memory_limit // len(configs)
+        shared: dict[str, Any] = {"memory_limit": memory_limit, "mesh": mesh}
+        shared["n_runs"] = len(configs)
         return tuple(
-            Stream(config, x, y, labelled, key, memory_limit=share, mesh=mesh)
+            Stream(config, x, y, labelled, key, **shared)
             for config, y, labelled, key in each_run
         )
     x = on_each(jnp.asarray(x), mesh)

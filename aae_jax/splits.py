@@ -32,7 +32,10 @@ def measured_of_split(dataset: Dataset, split: str) -> Split:
 
     All of it, or of many images some, evenly spaced, see `MOST_IMAGES`.
     """
-    x, y = images_of_split(dataset, split)
+    return _measured(*images_of_split(dataset, split))
+
+
+def _measured(x: Images, y: Labels) -> Split:
     n = min(len(x), MOST_IMAGES, MOST_BYTES * len(x) // x.nbytes)
     if n == len(x):
         return x[:], y
@@ -48,7 +51,8 @@ def metrics_of_split(run: Run, dataset: Dataset, split: str) -> dict[str, Any]:
     Clusters, where there are any, have the classes that the held-out images give them;
     without labels there, there is no `cluster_error`.
     """
-    x, y = measured_of_split(dataset, split)
+    all_x, all_y = images_of_split(dataset, split)
+    x, y = _measured(all_x, all_y)
     classes = None
     if run.record.config.finds_clusters:
         classes = _cluster_classes(run, dataset)
@@ -59,8 +63,8 @@ def metrics_of_split(run: Run, dataset: Dataset, split: str) -> dict[str, Any]:
         f"{split}_error" if name == "error" else name: value
         for name, value in metrics.items()
     }
-    counts = {"images": len(images_of_split(dataset, split)[0])}
-    if len(x) < counts["images"]:
+    counts = {"images": len(all_x)}
+    if len(x) < len(all_x):
         counts["measured"] = len(x)
     if y is not None and (y < 0).any():
         counts["labelled"] = int((y >= 0).sum())

@@ -47,6 +47,7 @@ class Stream:
         key: PRNGKeyArray,
         *,
         memory_limit: int,
+        n_runs: int = 1,
         mesh: Mesh | None = None,
     ) -> None:
         """Nothing is read yet.
@@ -56,7 +57,8 @@ class Stream:
           x, y: images and labels to train on.
           labelled: rows of the images with a label, where they are shown beside others.
           key: the run's, the same at every step.
-          memory_limit: bytes that windows may take.
+          memory_limit: bytes that windows may take, those of all runs together.
+          n_runs: how many runs there are, each with a stream of its own.
           mesh: the devices that share each batch, see `make_mesh`.
 
         Raises:
@@ -65,7 +67,7 @@ class Stream:
         self._x, self._y, self._labelled, self._mesh = x, y, labelled, mesh
         self._batch_size = config.hyperparameters.batch_size
         self._steps_per_epoch = config.steps_per_epoch(len(x))
-        self._n_steps = self._steps_of_window(memory_limit)
+        self._n_steps = self._steps_of_window(memory_limit, n_runs)
         self._window: Batches | None = None
         self._index = -1
         self._windows: Iterator[Batches] = iter(())
@@ -78,11 +80,11 @@ class Stream:
             lambda epoch: np.asarray(labelled_order(key, epoch, labelled, n=n))
         )
 
-    def _steps_of_window(self, memory_limit: int) -> int:
+    def _steps_of_window(self, memory_limit: int, n_runs: int) -> int:
         batch_bytes = self._batch_size * math.prod(self._x.image_shape)
         if self._labelled is not None:
             batch_bytes *= 2
-        at_once = _AT_ONCE * _LEAST_STEPS
+        at_once = n_runs * _AT_ONCE * _LEAST_STEPS
         if memory_limit < at_once * batch_bytes:
             needed = math.ceil(1000 * at_once * batch_bytes / 2**30) / 1000
             raise UserError(
@@ -91,7 +93,7 @@ class Stream:
                 f"a time; use --memory-limit {needed:g} or more, or a smaller "
                 "--batch-size"
             )
-        window_bytes = min(_WINDOW_BYTES, memory_limit // _AT_ONCE)
+        window_bytes = min(_WINDOW_BYTES, memory_limit // (n_runs * _AT_ONCE))
         return max(_LEAST_STEPS, window_bytes // batch_bytes)
 
     def window(self, step: int) -> Batches:

@@ -132,7 +132,8 @@ def tables(numbers: Mapping[str, Any]) -> str:
     told = (
         f"That is {1e3 * core.fixed:.1f} ms a step and {1e3 * core.each:.3f} ms an "
         f"image on a core, {1e6 * loopback.latency:.0f} us a message and "
-        f"{loopback.rate / 1e9:.2f} GB/s between processes here.\n"
+        f"{loopback.rate / 1e9:.2f} GB/s between processes here. The guide's phases "
+        f"add up {', '.join(f'{size / 1e6:.1f}' for size in sizes)} MB.\n"
     )
     parts = [
         _beside("images a batch", steps),

@@ -76,6 +76,8 @@ def test_a_limit_too_small_for_a_batch_is_refused_with_one_that_is_not(
     Stream(*arguments, memory_limit=needed)
     with pytest.raises(UserError, match=r"--memory-limit 0\.001 or more"):
         Stream(*arguments, memory_limit=needed - 1)
+    with pytest.raises(UserError, match="of which 36 are in memory"):
+        Stream(*arguments, memory_limit=2 * needed, n_runs=3)
 
 
 @pytest.fixture(scope="module")

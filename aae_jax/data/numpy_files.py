@@ -9,7 +9,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,20 +89,13 @@ def read_npz_file(
         large and packed; see `stored_array` for images on disk.
     """
     hint = "save it with numpy.savez(file, x=images, y=labels), y being optional"
-    arrays: dict[str, Any] = {}
-    left = memory_limit
-    with _open_archive(path) as archive:
-        for key in _members(archive, MEMBERS, path, hint=hint):
-            info, where = _member(archive, key, path), f"{key} of {path}"
-            with archive.open(info) as stream:
-                layout = _read_layout(stream, info.file_size, where)
-                packed = info.compress_type != zipfile.ZIP_STORED
-                if layout.nbytes > left and key in IMAGES and not packed:
-                    first_byte = _first_byte(path, info)
-                    arrays[key] = _on_disk(path, first_byte, layout, where, image_size)
-                    continue
-                arrays[key] = _read_array(stream, layout, where, memory_limit=left)
-                left -= layout.nbytes
+
+    def on_disk(info: zipfile.ZipInfo, layout: _Layout, where: str) -> StoredImages:
+        return _on_disk(path, _first_byte(path, info), layout, where, image_size)
+
+    arrays = _read_archive(
+        path, MEMBERS, hint=hint, memory_limit=memory_limit, on_disk=on_disk
+    )
     return Parts(**arrays)
 
 
@@ -120,13 +113,29 @@ def read_members(
     Raises:
       UserError: see `read_npz_file`.
     """
-    arrays: dict[str, np.ndarray] = {}
+    return _read_archive(path, members, hint=hint, memory_limit=memory_limit)
+
+
+def _read_archive(
+    path: Path,
+    members: Sequence[str],
+    *,
+    hint: str,
+    memory_limit: int,
+    on_disk: Callable[[zipfile.ZipInfo, _Layout, str], StoredImages] | None = None,
+) -> dict[str, Any]:
+    """The named arrays; `on_disk` is asked for images over the limit, if not packed."""
+    arrays: dict[str, Any] = {}
     left = memory_limit
     with _open_archive(path) as archive:
         for key in _members(archive, members, path, hint=hint):
             info, where = _member(archive, key, path), f"{key} of {path}"
             with archive.open(info) as stream:
                 layout = _read_layout(stream, info.file_size, where)
+                mappable = key in IMAGES and info.compress_type == zipfile.ZIP_STORED
+                if on_disk is not None and mappable and layout.nbytes > left:
+                    arrays[key] = on_disk(info, layout, where)
+                    continue
                 arrays[key] = _read_array(stream, layout, where, memory_limit=left)
                 left -= layout.nbytes
     return arrays
