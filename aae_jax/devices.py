@@ -1,8 +1,8 @@
 """Several devices, of one machine or of many: each computes its part of every batch.
 
 All of them hold the same state, and the same images unless those are read from disk.
-What a phase computes of its part
-XLA adds up in one all-reduce; batch normalization needs some of its own.
+What a phase computes of its part XLA adds up in one all-reduce; batch normalization
+needs some of its own.
 """
 
 from typing import Any, TypeVar
@@ -66,8 +66,9 @@ def part_of_batch(batch_size: int) -> slice:
 
 
 def spread(tree: Tree, mesh: Mesh | None) -> Tree:
-    """Arrays `[steps, batch, ...]` on the devices of the mesh, a part of each batch on
-    each; `batch` is the part that this process has, see `part_of_batch`.
+    """Arrays `[steps, batch, ...]` on the mesh, a part of each batch on each device.
+
+    `batch` is what this process has of it, see `part_of_batch`.
     """
     if mesh is None:
         return jax.device_put(tree)

@@ -170,7 +170,7 @@ def load_dataset_of(run: Run, options: EvaluationOptions, *, say: Say) -> Datase
             f"the run's images could not be read: {error}; if they are elsewhere now, "
             "name them with --dataset"
         ) from error
-    if dataset.fingerprint() != run.record.dataset.get("fingerprint"):
+    if dataset.fingerprint(say=say) != run.record.dataset.get("fingerprint"):
         say("note: these are not the images that the run was trained on")
     return dataset
 

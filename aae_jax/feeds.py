@@ -1,4 +1,4 @@
-"""Where the loop's images come from, and in which order; see `streams` for the disk.
+"""Where the loop's images come from, and in which order; see also `disk_feed`.
 
 The order of an epoch is a function of the run's key and the epoch alone, so a resumed
 run takes the images that it would have taken.
@@ -28,6 +28,10 @@ class Feed(Protocol):
 
     def end(self, step: int) -> int:
         """The first step after this one that is in another window."""
+        ...
+
+    def close(self) -> None:
+        """Let the images go; nothing is asked for any more."""
         ...
 
 
@@ -62,7 +66,8 @@ class MemoryFeed:
         mesh: Mesh | None = None,
     ) -> None:
         """`key` is the run's, the same at every step; `data` is on the mesh already."""
-        self._data, self._key, self._mesh = data, key, mesh
+        self._data: TrainingData | None = data
+        self._key, self._mesh = key, mesh
         self._steps = config.steps_per_epoch(len(data.x))
         self._n = self._steps * config.hyperparameters.batch_size
         self._window: Shuffled | None = None
@@ -72,19 +77,26 @@ class MemoryFeed:
         """What the epoch of a step takes."""
         epoch = step // self._steps
         if self._window is None or epoch != self._epoch:
-            key, labelled = self._key, self._data.labelled
-            rows = data_order(key, epoch, n_images=len(self._data.x))
-            if labelled is not None:
-                labelled = labelled_order(key, epoch, labelled, n=self._n)
-            rows, labelled = on_each((rows, labelled), self._mesh)
-            first = np.int32(epoch * self._steps)
-            x, y = self._data.x, self._data.y
-            self._window, self._epoch = Shuffled(x, y, rows, labelled, first), epoch
+            self._window, self._epoch = self._shuffled(epoch), epoch
         return self._window
+
+    def _shuffled(self, epoch: int) -> Shuffled:
+        if self._data is None:
+            raise ValueError("this feed is closed")
+        x, y, labelled = self._data.x, self._data.y, self._data.labelled
+        rows = data_order(self._key, epoch, n_images=len(x))
+        if labelled is not None:
+            labelled = labelled_order(self._key, epoch, labelled, n=self._n)
+        rows, labelled = on_each((rows, labelled), self._mesh)
+        return Shuffled(x, y, rows, labelled, np.int32(epoch * self._steps))
 
     def end(self, step: int) -> int:
         """The first step of the next epoch."""
         return (step // self._steps + 1) * self._steps
+
+    def close(self) -> None:
+        """Let the images go."""
+        self._data = self._window = None
 
 
 @partial(jax.jit, static_argnames="n_images")

@@ -4,7 +4,7 @@ import shlex
 import statistics
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -221,12 +221,14 @@ def _run_loop(
     """`run_loop` from the first states to states on a single device."""
     carries = on_each(carries, job.mesh)
     loop = job.loop()
-    with ThreadPoolExecutor(1) as beside:  # takes seconds too, before they are needed
-        measure = beside.submit(job.measure)
-        say_compiling = None if job.plan.quiet else say
-        carries = _compile(loop, carries, job.feeds, say=say_compiling)
-    step = int(carries[0].state.step)
     with ExitStack() as opened:
+        for feed in job.feeds:
+            opened.enter_context(closing(feed))
+        with ThreadPoolExecutor(1) as beside:
+            measure = beside.submit(job.measure)  # it takes seconds, as compiling does
+            say_compiling = None if job.plan.quiet else say
+            carries = _compile(loop, carries, job.feeds, say=say_compiling)
+        step = int(carries[0].state.step)
         journals = [
             Journal(folder, job.plan, job.model, measure.result(), first_step=step)
             for folder in folders

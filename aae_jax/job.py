@@ -16,6 +16,7 @@ from aae_jax.data import Dataset
 from aae_jax.data.files import default_memory_limit
 from aae_jax.data.stored import StoredImages, select
 from aae_jax.devices import make_mesh, on_each
+from aae_jax.disk_feed import DiskFeed
 from aae_jax.feeds import Feed, MemoryFeed, TrainingData
 from aae_jax.first_state import Start, make_start
 from aae_jax.holdout import hold_out, watched
@@ -29,7 +30,6 @@ from aae_jax.priors import Prior
 from aae_jax.processes import refuse_disagreement
 from aae_jax.run_record import RunRecord
 from aae_jax.run_start import kept_labels, load_data, make_record, settle
-from aae_jax.streams import Stream
 from aae_jax.together import Loops, together
 from aae_jax.training import Update, make_step
 from aae_jax.variants import phases_of
@@ -43,7 +43,7 @@ class Job:
       config: settled, see there; its seed is that of the first run.
       dataset: all images.
       records: what config.json of each run is to say.
-      feeds: what each run trains on, see `feeds` and `streams`.
+      feeds: what each run trains on, see `Feed`.
       model, step, start, plan: see there.
       mesh: the devices that share each batch, see `make_mesh`.
     """
@@ -92,14 +92,16 @@ def prepare(
     configs = [replace(config, seed=seed) for seed in seeds]
     tell = None if options.quiet else say
     labels = [kept_labels(each, dataset, say=tell) for each in configs]
-    record = make_record(config, dataset, options, phases=phases, together=len(seeds))
+    if phases is None and not config.reads_labels:
+        labels = [None for _ in configs]  # phases of a user's own may read them
+    record = make_record(
+        config, dataset, options, phases=phases, together=len(seeds), say=tell
+    )
     records = [replace(record, config=each) for each in configs]
     refuse_disagreement(_shared(records[0]))
     limit = limit_in_bytes(options.memory_limit) or default_memory_limit()
-    if phases is None and not config.reads_labels:
-        labels = [None for _ in configs]
     feeds = _make_feeds(configs, dataset, labels, mesh=mesh, memory_limit=limit)
-    refuse_disagreement({"room for steps (--memory-limit)": feeds[0].end(0)})
+    refuse_disagreement(_places(feeds[0]), instead="give all the same --memory-limit")
     step = make_step(config, prior=prior, phases=phases)
     start = make_start(
         config,
@@ -136,40 +138,58 @@ def _make_feeds(
       dataset: all images.
       labels: for each run those of the training images, -1 where a label is not used;
         None where no phase reads any.
-      mesh, memory_limit: see `Stream`.
+      mesh, memory_limit: see `DiskFeed`.
 
     Raises:
       UserError: the limit is too small for a batch of images on disk.
     """
     train_rows, _ = hold_out(len(dataset.x_train))
-    keys = [jax.random.key(config.seed) for config in configs]
-    labelled = [_beside(*each) for each in zip(configs, labels, strict=True)]
-    each_run = list(zip(configs, labels, labelled, keys, strict=True))
     x = select(dataset.x_train, train_rows)
+    runs = list(zip(configs, labels, map(_labelled_rows, configs, labels), strict=True))
     if isinstance(x, StoredImages):
-        shared: dict[str, Any] = {"memory_limit": memory_limit, "mesh": mesh}
-        shared["n_runs"] = len(configs)
         return tuple(
-            Stream(config, x, y, labelled, key, **shared)
-            for config, y, labelled, key in each_run
+            DiskFeed(
+                config,
+                x,
+                y,
+                rows,
+                jax.random.key(config.seed),
+                memory_limit=memory_limit,
+                n_runs=len(runs),
+                mesh=mesh,
+            )
+            for config, y, rows in runs
         )
-    x = on_each(jnp.asarray(x), mesh)
-    feeds = []
-    for config, y, labelled, key in each_run:
-        labels_and_rows = jax.tree.map(jnp.asarray, (y, labelled))
-        data = TrainingData(x, *on_each(labels_and_rows, mesh))
-        feeds.append(MemoryFeed(config, data, key, mesh=mesh))
-    return tuple(feeds)
+    on_devices = on_each(jnp.asarray(x), mesh)
+    return tuple(
+        MemoryFeed(
+            config,
+            TrainingData(
+                on_devices, *on_each(jax.tree.map(jnp.asarray, (y, rows)), mesh)
+            ),
+            jax.random.key(config.seed),
+            mesh=mesh,
+        )
+        for config, y, rows in runs
+    )
 
 
-def _beside(config: Config, y: NDArray[np.int32] | None) -> NDArray[np.int32] | None:
-    """Rows of the labelled images, which are shown beside all; None if they are not."""
+def _labelled_rows(
+    config: Config, y: NDArray[np.int32] | None
+) -> NDArray[np.int32] | None:
+    """Of the images that are shown beside all, with labels; None if none are."""
     if y is None:
         return None
     rows = np.flatnonzero(y >= 0).astype(np.int32)
     # Labelled images beside images that all are would be the same ones again.
     again = config.wiring.parts_prior and len(rows) == len(y)
     return rows if len(rows) and not again else None
+
+
+def _places(feed: Feed) -> dict[str, Any]:
+    """Where a process keeps images, which is part of the program that all compile."""
+    place = "on disk" if isinstance(feed, DiskFeed) else "in memory"
+    return {"images": place, "steps of images at a time": feed.end(0)}
 
 
 def _shared(record: RunRecord) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 Each returns the scalar that is differentiated, and the named terms that are logged.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
@@ -60,7 +62,9 @@ def discriminator_phase_loss(
     def discriminate(points: Array) -> Array:
         return model.networks.discriminate(params, points, *seen)
 
-    loss = losses.discriminator_loss(discriminate(z_prior), discriminate(z))
+    # One product a layer for both, and each its own mean where there is batch norm.
+    real, fake = jax.vmap(discriminate)(jnp.stack([z_prior, z]))
+    loss = losses.discriminator_loss(real, fake)
     terms = {"discriminator": loss}
     if weight := model.config.hyperparameters.gradient_penalty:
         # Slopes a unit of what the discriminator sees: one weight fits every prior.
@@ -116,10 +120,10 @@ def label_discriminator_phase_loss(
         return loss, {"label_discriminator": loss}
     drawn = jax.random.randint(key, (len(y),), 0, networks.n_categories)
     y_prior = jax.nn.one_hot(drawn, networks.n_categories)
-    loss = losses.discriminator_loss(
-        networks.discriminate_category(params, y_prior),
-        networks.discriminate_category(params, y),
+    real, fake = jax.vmap(partial(networks.discriminate_category, params))(
+        jnp.stack([y_prior, y])
     )
+    loss = losses.discriminator_loss(real, fake)
     return loss, {"label_discriminator": loss}
 
 

@@ -1,8 +1,9 @@
 """Several processes, on one machine or on many, that train one model together.
 
-Each holds the images and the whole state, and computes its part of every batch; the
-first alone reads and writes run folders. Whatever hangs on time, signals or the disk
-is agreed upon: a computation that one process leaves out stops all.
+Each holds the whole state, and all images unless they stay on disk, and computes its
+part of every batch; the first alone reads and writes run folders. Whatever hangs on
+time, signals or the disk is agreed upon: a computation that one process leaves out
+stops all.
 """
 
 import json
@@ -93,8 +94,14 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
-def refuse_disagreement(values: Mapping[str, Any]) -> None:
+def refuse_disagreement(
+    values: Mapping[str, Any],
+    *,
+    instead: str = "start all with the same command and the same data",
+) -> None:
     """Check that all processes have the same; `values` go through JSON.
+
+    `instead` ends the sentence, with what to do.
 
     Raises:
       UserError: with the first name that differs, in all processes alike.
@@ -107,7 +114,7 @@ def refuse_disagreement(values: Mapping[str, Any]) -> None:
             if other.get(name) != value:
                 raise UserError(
                     f"process {process} has {name} {other.get(name)!r} and process 0 "
-                    f"has {value!r}; start all with the same command and the same data"
+                    f"has {value!r}; {instead}"
                 )
 
 

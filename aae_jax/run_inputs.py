@@ -4,23 +4,27 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aae_jax.config import Config
-from aae_jax.data.conversion import as_images
+from aae_jax.data.conversion import as_images, refuse_zeros_and_ones
+from aae_jax.data.stored import StoredImages
 from aae_jax.errors import UserError
 
 
 def images_for_run(
-    x: ArrayLike, shape: tuple[int, int, int]
+    x: ArrayLike | StoredImages, shape: tuple[int, int, int]
 ) -> NDArray[np.uint8] | NDArray[np.float32]:
     """Images of the run's shape: uint8, or float32 in [0, 1].
 
     Raises:
-      UserError: another shape, or values that are no pixels.
+      UserError: another shape, values that are no pixels, or images on disk.
     """
+    if isinstance(x, StoredImages):
+        raise UserError("these images lie on disk; give some of them, such as x[:1000]")
     images = np.asarray(x)
     if images.shape[1:] == shape[:2] and shape[2] == 1:
         images = images[..., None]
     check_image_shape(images.shape, shape)
     if images.dtype.kind != "f":
+        refuse_zeros_and_ones(images, "x")
         return as_images(images, "x")
     if np.isnan(images).any():
         raise UserError("got images with NaN; give numbers from 0 to 1")

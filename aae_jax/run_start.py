@@ -181,9 +181,13 @@ def make_record(
     options: RunOptions,
     *,
     phases: tuple[Phase, ...] | None,
+    say: Say | None,
     together: int = 1,
 ) -> RunRecord:
-    """What config.json is to say of a run, one of those that are trained together."""
+    """What config.json is to say of a run, one of those that are trained together.
+
+    `say` is told of what takes long.
+    """
     init_from = options.init_from
     return RunRecord(
         config=config,
@@ -191,7 +195,7 @@ def make_record(
         n_train=split_sizes(len(dataset.x_train))[0],
         dataset={
             "name": dataset.name,
-            "fingerprint": dataset.fingerprint(),
+            "fingerprint": dataset.fingerprint(say=say),
             "class_names": dataset.class_names,
         },
         environment=this_environment(devices=options.devices, together=together),

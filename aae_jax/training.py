@@ -175,9 +175,16 @@ def make_update(
             params=state.params | {name: changed[name] for name in phase.moves},
             optimizer_states=state.optimizer_states | {phase.name: optimizer_state},
         )
-        return state, StepInfo(terms, {phase.name: optax.tree.norm(gradients)})
+        return state, StepInfo(terms, {phase.name: _norm(gradients)})
 
     return jax.jit(update, inline=True)  # see make_step
+
+
+def _norm(gradients: Params) -> Float[Array, ""]:
+    # XLA would write the squares out once, for the norm and for Adam, whose pass over
+    # the parameters then takes longer than to square twice.
+    gradients = jax.tree.map(jax.lax.optimization_barrier, gradients)
+    return optax.tree.norm(gradients)
 
 
 def _phase_key(state: TrainState, stream: int) -> PRNGKeyArray:

@@ -37,13 +37,12 @@ class Shuffled:
     def batch(self, step: Array, batch_size: int) -> Batch:
         """What a step takes, images scaled to [0, 1]."""
         first = (step - self.first_step) * batch_size
-        return self.take(
-            *(
-                jax.lax.dynamic_slice(rows, (first,), (batch_size,))
-                for rows in (self.rows, self.labelled_rows)
-                if rows is not None
-            )
+        # None, without labelled images, is a tree of no arrays.
+        rows, labelled_rows = jax.tree.map(
+            lambda rows: jax.lax.dynamic_slice(rows, (first,), (batch_size,)),
+            (self.rows, self.labelled_rows),
         )
+        return self.take(rows, labelled_rows)
 
     def take(
         self,
@@ -51,13 +50,13 @@ class Shuffled:
         labelled_rows: Int[Array, " labelled"] | None = None,
     ) -> Batch:
         """The named rows, images scaled to [0, 1]."""
+        x, y = self._named(rows)
+        if labelled_rows is None:
+            return Batch(x, y)
+        return Batch(x, y, *self._named(labelled_rows))
 
-        def named(rows: Array) -> tuple[Array, Array | None]:
-            return _scaled(self.x[rows]), None if self.y is None else self.y[rows]
-
-        return Batch(
-            *named(rows), *(() if labelled_rows is None else named(labelled_rows))
-        )
+    def _named(self, rows: Array) -> tuple[Array, Array | None]:
+        return _scaled(self.x[rows]), None if self.y is None else self.y[rows]
 
 
 @jax.tree_util.register_dataclass
@@ -83,21 +82,14 @@ class Batches:
 
     def batch(self, step: Array, batch_size: int) -> Batch:
         """What a step takes, images scaled to [0, 1]."""
-
-        def of_step(array: Array | None) -> Array | None:
-            if array is None:
-                return None
-            index = step - self.first_step
-            return jax.lax.dynamic_index_in_dim(array, index, keepdims=False)
-
-        x, x_labelled = of_step(self.x), of_step(self.x_labelled)
-        assert x is not None
-        return Batch(
-            _scaled(x),
-            of_step(self.y),
-            None if x_labelled is None else _scaled(x_labelled),
-            of_step(self.y_labelled),
+        index = step - self.first_step
+        x, y, x_labelled, y_labelled = jax.tree.map(
+            lambda array: jax.lax.dynamic_index_in_dim(array, index, keepdims=False),
+            (self.x, self.y, self.x_labelled, self.y_labelled),
         )
+        if x_labelled is not None:
+            x_labelled = _scaled(x_labelled)
+        return Batch(_scaled(x), y, x_labelled, y_labelled)
 
 
 Window = Shuffled | Batches

@@ -17,9 +17,9 @@ import numpy as np
 from aae_jax.config import Config
 from aae_jax.data.stored import stored_array
 from aae_jax.devices import make_mesh, on_each, one_copy
+from aae_jax.disk_feed import AT_ONCE, DiskFeed
 from aae_jax.feeds import MemoryFeed, TrainingData
 from aae_jax.loop import init_loop, make_loop
-from aae_jax.streams import Stream
 from aae_jax.training import make_step
 
 SHAPE, BATCH, STEPS_PER_EPOCH = (6, 6, 1), 40, 10
@@ -67,15 +67,17 @@ def compare(name: str, dtype: str, steps: int) -> dict[str, float]:
         feed = MemoryFeed(config, shared, jax.random.key(0), mesh=mesh)
         if place == "disk" and mesh is not None:
             images, key = stored_array(x, "x"), jax.random.key(0)
-            feed = Stream(
-                config, images, y, labelled, key, memory_limit=2**30, mesh=mesh
+            limit = 3 * AT_ONCE * x[:BATCH].nbytes  # windows of three steps
+            feed = DiskFeed(
+                config, images, y, labelled, key, memory_limit=limit, mesh=mesh
             )
         loop = make_loop(config, step, mesh=mesh)
         program = loop.lower(carry, feed.window(0), np.int32(steps)).compile()
         all_reduces = program.as_text().count(" all-reduce(")
-        for until in range(STEPS_PER_EPOCH, steps + 1, STEPS_PER_EPOCH):
-            window = feed.window(until - STEPS_PER_EPOCH)
-            carry = program(carry, window, np.int32(until))
+        done = 0
+        while done < steps:
+            window, done = feed.window(done), min(feed.end(done), steps)
+            carry = program(carry, window, np.int32(done))
         parameters.append(one_copy(carry.state.params))
     differences = jax.tree.map(lambda a, b: abs(a - b).max(), *parameters)
     assert all(leaf.dtype == dtype for leaf in jax.tree.leaves(differences))

@@ -10,6 +10,7 @@ import pytest
 from states import assert_same_bits
 
 from aae_jax.data.stored import stored_array
+from aae_jax.disk_feed import AT_ONCE, DiskFeed
 from aae_jax.feeds import MemoryFeed, TrainingData, data_order
 from aae_jax.loop import (
     NEVER,
@@ -18,7 +19,6 @@ from aae_jax.loop import (
     shifted,
 )
 from aae_jax.phases import Batch, Phase
-from aae_jax.streams import Stream
 from aae_jax.training import make_step
 from aae_jax.variants import RECONSTRUCTION
 from aae_jax.windows import Shuffled
@@ -129,22 +129,27 @@ def test_the_seed_decides_every_bit(run):
         assert_same_bits(first.state.params, other.state.params)
 
 
-def test_batches_from_disk_give_the_bits_of_images_in_memory(tiny_config):
-    """In the smallest windows: of a single step XLA made another program."""
+@pytest.mark.parametrize("steps_of_window", [2, 3])
+def test_batches_from_disk_give_the_bits_of_images_in_memory(
+    tiny_config, steps_of_window
+):
+    """Two are the least: of a single step XLA made another program."""
     config = replace(tiny_config, hidden=(64, 64))
     x = np.random.default_rng(0).integers(0, 256, (N_IMAGES, 28, 28, 1), np.uint8)
     key, images, step = jax.random.key, stored_array(x, "x"), make_step(config)
     loop, carries = make_loop(config, step), []
+    limit = steps_of_window * AT_ONCE * 20 * 28 * 28
     for feed in (
         MemoryFeed(config, TrainingData(jnp.asarray(x)), key(0)),
-        Stream(config, images, None, None, key(0), memory_limit=12 * 20 * 28 * 28),
+        DiskFeed(config, images, None, None, key(0), memory_limit=limit),
     ):
         carry, done = init_loop(config, key(0), step=step, image_shape=(28, 28, 1)), 0
         while done < STEPS_PER_EPOCH:
             window, done = feed.window(done), min(feed.end(done), STEPS_PER_EPOCH)
             carry = loop(carry, window, np.int32(done))
         carries.append(carry)
-    assert len(window.x) == 2
+        feed.close()
+    assert len(window.x) == steps_of_window
     assert_same_bits(*carries)
 
 

@@ -127,7 +127,7 @@ def test_a_process_that_dies_ends_the_others_with_a_sentence(start_processes, tm
         (("--seed", 7), "process 1 has seed 7 and process 0 has 0"),
         (
             ("--memory-limit", 2e-5),
-            "room for steps (--memory-limit) 2 and process 0 has 18",
+            "images 'on disk' and process 0 has 'in memory'; give all the same --mem",
         ),
     ],
 )

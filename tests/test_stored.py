@@ -1,5 +1,7 @@
 """Images that stay on disk: the same ones, of every source, read by rows."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from idx_files import make_arrays, write_idx_folder
@@ -103,6 +105,36 @@ def test_images_that_just_fit_are_read_into_memory(tmp_path):
         assert isinstance(dataset.x_train, kind)
 
 
+def test_images_are_scaled_some_at_a_time(tmp_path):
+    """What a limit counts are scaled images, and these are many times as large."""
+    np.save(tmp_path / "x.npy", np.zeros((200, 512, 512), np.uint8))
+    options = {"image_size": (8, 8), "memory_limit": 1 / 1024}
+    stored = load_dataset(tmp_path / "x.npy", **options).x_train
+    tracemalloc.start()
+    try:
+        stored[:]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * 2**22 < 150 * 2**18  # all of them
+
+
+def test_labels_are_not_taken_for_images(tmp_path):
+    folder = write_idx(tmp_path)
+    with pytest.raises(UserError, match=r"labels-idx.* would take .*--memory-limit"):
+        load_dataset(folder, memory_limit=30 / GIB)
+
+
+def test_test_images_of_another_size_are_refused_wherever_they_are(tmp_path):
+    images = {"x": np.zeros((9, 4, 4)), "x_test": np.zeros((3, 4, 5))}
+    np.savez(tmp_path / "x.npz", **images)
+    for limit in (None, 100 / GIB):
+        with pytest.raises(
+            UserError, match=r"x_test of .* has the shape \[3, 4, 5, 1\]"
+        ):
+            load_images(tmp_path / "x.npz", memory_limit=limit)
+
+
 def test_images_on_disk_are_never_read_all_at_once_by_mistake(tmp_path):
     stored = load_dataset(write_npy(tmp_path), memory_limit=1000 / GIB).x_train
     with pytest.raises(TypeError, match="read some"):
@@ -130,7 +162,9 @@ def test_a_pixel_that_is_none_is_found_wherever_it_is(tmp_path):
     images[1999, 2, 3] = np.nan
     np.save(tmp_path / "x.npy", images)
     dataset = load_dataset(tmp_path / "x.npy", memory_limit=1000 / GIB)
-    with pytest.raises(UserError, match=r"nan at index .* floats in"):
+    with pytest.raises(
+        UserError, match=r"nan at index \[1999, 2, 3\]; pixels are floats in"
+    ):
         dataset.fingerprint()
 
 

@@ -1,15 +1,19 @@
 """Dataset, and the way into it: every source hands its images to `build_dataset`."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from aae_jax.data.conversion import as_images, as_labels
+from aae_jax.data.conversion import as_images, as_labels, refuse_zeros_and_ones
+from aae_jax.data.reading_ahead import ReadingAhead
 from aae_jax.data.stored import Images, StoredImages, select
 from aae_jax.errors import UserError
+from aae_jax.messages import Say
 
 SPLIT_SEED = 0
 _HASHED_BYTES = 2**24  # at a time
@@ -104,8 +108,11 @@ class Dataset:
         _, height, width, channels = self.x_train.shape
         return height, width, channels
 
-    def fingerprint(self) -> str:
-        """SHA-256, in hexadecimal, over the arrays' names, shapes, dtypes and bytes."""
+    def fingerprint(self, *, say: Say | None = None) -> str:
+        """SHA-256, in hexadecimal, over the arrays' names, shapes, dtypes and bytes.
+
+        Images on disk are all read for it, which `say` is told.
+        """
         digest = hashlib.sha256()
         for field in ("x_train", "y_train", "x_test", "y_test"):
             array = getattr(self, field)
@@ -114,11 +121,27 @@ class Dataset:
                 continue
             dtype = np.dtype(np.uint8 if field.startswith("x") else np.int32)
             digest.update(f"{field} {array.shape} {dtype.str};".encode())
-            at_a_time = max(1, _HASHED_BYTES * len(array) // max(1, array.nbytes))
-            for first in range(0, len(array), at_a_time):
-                some = array[first : first + at_a_time]
+            if isinstance(array, StoredImages) and say is not None:
+                say(f"reading {len(array):,} images once, to know them again")
+            for some in _pieces(array):
                 digest.update(np.ascontiguousarray(some).data)
         return digest.hexdigest()
+
+
+def _pieces(array: np.ndarray | StoredImages) -> Iterator[np.ndarray]:
+    """All of it, `_HASHED_BYTES` at a time."""
+    at_a_time = max(1, _HASHED_BYTES * len(array) // max(1, array.nbytes))
+    n_pieces = -(-len(array) // at_a_time)
+
+    def piece(index: int) -> np.ndarray:
+        return array[index * at_a_time : (index + 1) * at_a_time]
+
+    if isinstance(array, np.ndarray):
+        yield from map(piece, range(n_pieces))
+        return
+    with closing(ReadingAhead(piece)) as ahead:
+        for index in range(n_pieces):
+            yield ahead.take(index, n_pieces)
 
 
 def _is(value: object, dtype: DTypeLike) -> bool:
@@ -181,12 +204,21 @@ def build_dataset(
         return Dataset(name, x_train, y_train, x_test, y_test, parts.class_names)
     x_test = images_of(parts.x_test, f"x_test of {where}", image_size=image_size)
     y_test = as_labels(parts.y_test, len(x_test), f"y_test of {where}")
+    check_same_shape(x_test, x, where)
+    return Dataset(name, x, y, x_test, y_test, parts.class_names)
+
+
+def check_same_shape(x_test: Images, x: Images, where: object) -> None:
+    """Refuse test images that are none, or have another shape than the others.
+
+    Raises:
+      UserError: both shapes named.
+    """
     if not len(x_test) or x_test.shape[1:] != x.shape[1:]:
         raise UserError(
             f"x_test of {where} has the shape {list(x_test.shape)}; it must hold at "
             f"least one image of the training images' shape {list(x.shape[1:])}"
         )
-    return Dataset(name, x, y, x_test, y_test, parts.class_names)
 
 
 def images_of(
@@ -195,7 +227,9 @@ def images_of(
     """`as_images` of what is in memory; stored images are converted when read."""
     if isinstance(x, StoredImages):
         return x
-    return as_images(x, where, image_size=image_size)
+    images = as_images(x, where, image_size=image_size)
+    refuse_zeros_and_ones(x, where)
+    return images
 
 
 def split_indices(count: int) -> tuple[np.ndarray, np.ndarray]:

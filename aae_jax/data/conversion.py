@@ -43,7 +43,7 @@ def as_images(
     where: str,
     *,
     image_size: tuple[int, int] | None = None,
-    all_of_them: bool = True,
+    rows: np.ndarray | None = None,
 ) -> np.ndarray:
     """Images as uint8 `[n, height, width, channels]` with 1 or 3 channels.
 
@@ -51,7 +51,7 @@ def as_images(
       x: integers in 0 to 255, booleans, or floats in [0, 1].
       where: the array's name, for messages.
       image_size: (height, width) to which each is scaled.
-      all_of_them: whether x is all that there is, and not a part that may be dark.
+      rows: which row of a larger array each is, for messages.
 
     Raises:
       UserError: a shape, type or value that no image has, or a side over 1024 pixels.
@@ -67,11 +67,24 @@ def as_images(
             f"{where} has images of {x.shape[1]} x {x.shape[2]} pixels, and {MAX_SIDE} "
             "a side is the most; type --image-size 64 64 to scale them down"
         )
-    pixels = np.ascontiguousarray(_as_bytes(x, where, all_of_them=all_of_them))
+    pixels = np.ascontiguousarray(_as_bytes(x, where, rows))
     x = pixels.reshape(*pixels.shape[:3], channels)
     if channels == 4:
         x = over_black(x)
     return x if image_size is None else _resize_all(x, image_size)
+
+
+def refuse_zeros_and_ones(x: np.ndarray, where: str) -> None:
+    """Refuse integers that are meant as black and white, and would all be black.
+
+    Raises:
+      UserError: with what to save them as.
+    """
+    if x.dtype.kind in "iu" and x.max(initial=0) == 1:
+        raise UserError(
+            f"{where} has integers of 0 and 1 only, which would all be black; save "
+            "them as booleans or floats, or multiply by 255"
+        )
 
 
 def over_black(x: np.ndarray) -> np.ndarray:
@@ -80,7 +93,7 @@ def over_black(x: np.ndarray) -> np.ndarray:
     return ((colour * alpha + 127) // 255).astype(np.uint8)
 
 
-def _as_bytes(x: np.ndarray, where: str, *, all_of_them: bool) -> np.ndarray:
+def _as_bytes(x: np.ndarray, where: str, rows: np.ndarray | None) -> np.ndarray:
     """Pixel values as uint8, whatever number type they come in."""
     kind = x.dtype.kind
     if kind not in "buif":
@@ -90,16 +103,10 @@ def _as_bytes(x: np.ndarray, where: str, *, all_of_them: bool) -> np.ndarray:
         )
     if kind == "b":
         return x.astype(np.uint8) * np.uint8(255)
-    pixels = x if x.dtype == np.uint8 else _to_bytes(x, where)
-    if kind != "f" and all_of_them and pixels.max(initial=0) == 1:
-        raise UserError(
-            f"{where} has integers of 0 and 1 only, which would all be black; save "
-            "them as booleans or floats, or multiply by 255"
-        )
-    return pixels
+    return x if x.dtype == np.uint8 else _to_bytes(x, where, rows)
 
 
-def _to_bytes(x: np.ndarray, where: str) -> np.ndarray:
+def _to_bytes(x: np.ndarray, where: str, rows: np.ndarray | None) -> np.ndarray:
     """Whole numbers of another type as uint8, or floats times 255."""
     is_float = x.dtype.kind == "f"
     highest = 1 if is_float else 255
@@ -108,9 +115,11 @@ def _to_bytes(x: np.ndarray, where: str) -> np.ndarray:
         chunk = x[start : start + CHUNK_IMAGES]
         wrong = np.argwhere(~((chunk >= 0) & (chunk <= highest)))  # NaN is wrong, too
         if wrong.size:
-            index = (start + int(wrong[0, 0]), *map(int, wrong[0, 1:]))
+            image, *pixel = map(int, wrong[0])
+            row = start + image if rows is None else int(rows[start + image])
             raise UserError(
-                f"{where} is {x[index]} at index {list(index)}; pixels are "
+                f"{where} is {chunk[image, *pixel]} at index {[row, *pixel]}; pixels "
+                "are "
                 + (
                     "floats in [0, 1]; save what goes up to 255 as integers"
                     if is_float

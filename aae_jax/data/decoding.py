@@ -22,6 +22,9 @@ ALPHA_MODES = ("LA", "RGBA", "PA")
 MAX_PIXELS = 2**27  # more than any camera gives
 # Deflate, the densest of them, packs at most 1032 bytes in one, of 8 pixels each.
 MAX_PIXELS_PER_BYTE = 8 * 1032
+# `_check_header` refuses by bounds of its own. For good: what `warnings` undoes later
+# is undone for all threads, and images are read by several.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # What pillow raises on damaged files.
 UNSOUND = (
     Image.DecompressionBombError,
@@ -125,10 +128,7 @@ def is_grey(stream: IO[bytes], where: str) -> bool:
 def _sound(where: str) -> Iterator[None]:
     """What pillow raises on a damaged image, in words."""
     try:
-        with warnings.catch_warnings():
-            # Of large images, which `_check_header` refuses by bounds of its own.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            yield
+        yield
     except UserError:
         raise
     except UNSOUND as error:

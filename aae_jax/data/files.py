@@ -1,5 +1,6 @@
 """Opening files of unknown origin: regular files only, sizes checked beforehand."""
 
+import contextlib
 import io
 import os
 from pathlib import Path
@@ -11,6 +12,11 @@ from aae_jax.errors import UserError
 
 CHUNK_BYTES = 2**20
 MAX_FOLDER_ENTRIES = 2_000_000
+# What Linux allows a container, as it is seen from inside; of both kinds of cgroups.
+CONTAINER_LIMITS = (
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)
 
 
 class Readable(Protocol):
@@ -22,12 +28,16 @@ class Readable(Protocol):
 
 
 def default_memory_limit() -> int:
-    """A quarter of the machine's memory, in bytes.
+    """A quarter of the memory, of the machine or of the container, in bytes.
 
     A training holds its images twice, as read and on the device, and for a moment a
     third time.
     """
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in CONTAINER_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # absent, or "max"
+            memory = min(memory, int(Path(path).read_text()))
+    return memory // 4
 
 
 def check_memory(nbytes: int, where: object, *, limit: int, instead: str = "") -> None:

@@ -29,14 +29,20 @@ PARTS = {
     "x_test": "t10k-images",
     "y_test": "t10k-labels",
 }
+IMAGES = ("x", "x_test")
+_UNPACKED = "; unpacked, by gunzip, images may stay on disk"
 
 
-def read_idx(path: Path, *, memory_limit: int) -> np.ndarray:
+def read_idx(path: Path, *, memory_limit: int, may_map: bool = False) -> np.ndarray:
     """Read one IDX file of unsigned bytes, plain or gzip (told by its content).
 
+    Args:
+      path: the file.
+      memory_limit: bytes that it may take.
+      may_map: whether a plain file over the limit is to be a memory map.
+
     Returns:
-      uint8, of the shape that the header tells; in memory, or a memory map where a
-      plain file is over the limit.
+      uint8, of the shape that the header tells.
 
     Raises:
       UserError: not such a file, another size than its header says, or too large and
@@ -49,13 +55,16 @@ def read_idx(path: Path, *, memory_limit: int) -> np.ndarray:
         if not zipped:
             shape = _read_header(raw, path, most=size)
             first, nbytes = raw.tell(), math.prod(shape)
-            if nbytes > memory_limit and first + nbytes == size:
+            if may_map and nbytes > memory_limit and first + nbytes == size:
                 return np.memmap(path, np.uint8, mode="r", offset=first, shape=shape)
-            return _read(raw, path, shape, memory_limit=memory_limit)
+            check_memory(nbytes, path, limit=memory_limit)
+            return read_exactly(raw, nbytes, path).reshape(shape)
         try:
             with gzip.GzipFile(fileobj=raw) as unpacked:
                 shape = _read_header(unpacked, path, most=size * MAX_GZIP_RATIO)
-                return _read(unpacked, path, shape, memory_limit=memory_limit)
+                nbytes = math.prod(shape)
+                check_memory(nbytes, path, limit=memory_limit, instead=_UNPACKED)
+                return read_exactly(unpacked, nbytes, path).reshape(shape)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise UserError(
                 f"{path} is a damaged gzip file ({error}); copy or download it again"
@@ -81,16 +90,6 @@ def _read_header(stream: Readable, path: Path, *, most: int) -> tuple[int, ...]:
             "that its header promises; copy or download it again"
         )
     return shape
-
-
-def _read(
-    stream: Readable, path: Path, shape: tuple[int, ...], *, memory_limit: int
-) -> np.ndarray:
-    """Exactly the bytes that the header promises."""
-    nbytes = math.prod(shape)
-    unpacked = "; unpacked, by gunzip, images may stay on disk"
-    check_memory(nbytes, path, limit=memory_limit, instead=unpacked)
-    return read_exactly(stream, nbytes, path).reshape(shape)
 
 
 def find_idx_files(folder: Path) -> dict[str, Path]:
@@ -132,7 +131,7 @@ def read_idx_folder(
     arrays: dict[str, Any] = {}
     left = memory_limit
     for key, path in files.items():
-        array = read_idx(path, memory_limit=left)
+        array = read_idx(path, memory_limit=left, may_map=key in IMAGES)
         if isinstance(array, np.memmap):
             array = stored_array(array, str(path), image_size=image_size)
         else:

@@ -18,7 +18,7 @@ from aae_jax.data.prepared import read_json
 from aae_jax.data.stored import Read, Rows, StoredImages
 from aae_jax.errors import UserError
 
-CHUNK_RECORDS = 1000
+CHUNK_RECORDS = 100  # encoded, in memory at a time
 CLASS_KEYS = ("pythonClassName", "python_class_name", "type")
 
 
@@ -92,17 +92,16 @@ class _Records:
     def read(self, rows: Sequence[int]) -> Iterator[tuple[bytes, int]]:
         """Encoded image and label (-1 without one) of each row."""
         try:
-            for record in self.source.__getitems__(rows):
-                yield record["image"], int(record["label"]) if self.labelled else -1
+            for first in range(0, len(rows), CHUNK_RECORDS):
+                some = rows[first : first + CHUNK_RECORDS]
+                for record in self.source.__getitems__(some):
+                    yield record["image"], int(record["label"]) if self.labelled else -1
         except Exception as error:  # of array_record, in C++, and of tfds
             raise _damaged(self.folder, error) from error
 
     def read_all(self) -> Iterator[tuple[bytes, int]]:
         """The same of all rows."""
-        for first in range(0, len(self.source), CHUNK_RECORDS):
-            yield from self.read(
-                range(first, min(first + CHUNK_RECORDS, len(self.source)))
-            )
+        return self.read(range(len(self.source)))
 
     def decode(self, encoded: bytes, row: int) -> np.ndarray:
         """An image `[height, width, channels]`."""
@@ -132,29 +131,44 @@ def _read(
     records: _Records, *, memory_limit: int
 ) -> tuple[np.ndarray | StoredImages, np.ndarray]:
     """All images, in memory or on disk, and all labels."""
-    count, where = len(records.source), records.where
-    labels = np.empty(count, np.int64)
-    check_memory(labels.nbytes, where, limit=memory_limit)
-    encoded, _ = next(records.read(range(1)))
-    height, width, _ = records.decode(encoded, 0).shape
-    if count * height * width * 3 > memory_limit:
-        # Maybe too many: it depends on whether one of them is in colour.
-        grey = True
+    count = len(records.source)
+    check_memory(8 * count, records.where, limit=memory_limit)  # labels
+    for encoded, _ in records.read(range(min(count, 1))):
+        height, width, _ = records.decode(encoded, 0).shape
+        if count * height * width * 3 > memory_limit:
+            # Maybe too many: it depends on whether one of them is in colour.
+            images, labels = _on_disk(records, height, width)
+            if images.nbytes > memory_limit:
+                return images, labels
+    return _in_memory(records, memory_limit=memory_limit)
+
+
+def _on_disk(
+    records: _Records, height: int, width: int
+) -> tuple[StoredImages, np.ndarray]:
+    """Images to be read by rows, and labels; nothing is decoded yet."""
+    labels, grey = np.empty(len(records.source), np.int64), True
+    for row, (encoded, label) in enumerate(records.read_all()):
+        labels[row] = label
+        grey = grey and is_grey(io.BytesIO(encoded), f"{records.where}[{row}]")
+    shape = (height, width, 1 if grey else 3)
+    return StoredImages(_reader(records, shape), np.arange(len(labels)), shape), labels
+
+
+def _in_memory(
+    records: _Records, *, memory_limit: int
+) -> tuple[np.ndarray, np.ndarray]:
+    labels = np.empty(len(records.source), np.int64)
+
+    def decoded() -> Iterator[tuple[str, np.ndarray]]:
         for row, (encoded, label) in enumerate(records.read_all()):
             labels[row] = label
-            grey = grey and is_grey(io.BytesIO(encoded), f"{where}[{row}]")
-        shape = (height, width, 1 if grey else 3)
-        images = StoredImages(_reader(records, shape), np.arange(count), shape)
-        if images.nbytes > memory_limit:
-            return images, labels
+            yield f"{records.where}[{row}]", records.decode(encoded, row)
 
-    def images_in_memory() -> Iterator[tuple[str, np.ndarray]]:
-        for row, (encoded, label) in enumerate(records.read_all()):
-            labels[row] = label
-            yield f"{where}[{row}]", records.decode(encoded, row)
-
-    x = stack_images(images_in_memory(), count, where, memory_limit=memory_limit)
-    return x, labels
+    images = stack_images(
+        decoded(), len(labels), records.where, memory_limit=memory_limit
+    )
+    return images, labels
 
 
 def _reader(records: _Records, shape: tuple[int, int, int]) -> Read:

@@ -6,7 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from aae_jax.checks import nearest
-from aae_jax.data.arrays import Dataset, Parts, build_dataset, images_of
+from aae_jax.data.arrays import (
+    Dataset,
+    Parts,
+    build_dataset,
+    check_same_shape,
+    images_of,
+)
 from aae_jax.data.conversion import MAX_SIDE, as_labels
 from aae_jax.data.files import default_memory_limit
 from aae_jax.data.idx import is_idx_folder, read_idx_folder
@@ -85,10 +91,10 @@ def load_dataset(
         parts = _read_path(where, limit, image_size, say)
         title = where.resolve().name
     dataset = build_dataset(title, parts, where=where, image_size=image_size)
-    if isinstance(images := dataset.x_train, StoredImages):
+    if isinstance(dataset.x_train, StoredImages):
         say(
-            f"dataset: {title}, whose {images.nbytes / 2**20:,.2f} MiB of training "
-            f"images, over the {limit / 2**20:,.2f} of --memory-limit, stay on disk"
+            f"dataset: {title}, whose images are more than the {limit / 2**20:,.2f} "
+            "MiB of --memory-limit and stay on disk"
         )
     return dataset
 
@@ -125,6 +131,7 @@ def load_images(
     if parts.x_test is None:
         return x, y
     x_test = images_of(parts.x_test, f"x_test of {where}", image_size=image_size)
+    check_same_shape(x_test, x, where)
     y_test = as_labels(parts.y_test, len(x_test), f"y_test of {where}")
     labels = None if y is None or y_test is None else np.concatenate([y, y_test])
     return joined(x, x_test), labels

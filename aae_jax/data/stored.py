@@ -8,10 +8,12 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from aae_jax.data.conversion import CHUNK_IMAGES, as_images
+from aae_jax.data.conversion import as_images, refuse_zeros_and_ones
 
 Rows = NDArray[np.integer]
 Read = Callable[[Rows], NDArray[np.uint8]]
+
+_READ_BYTES = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,13 +97,24 @@ def stored_array(
       image_size: (height, width) to which each is scaled.
 
     Raises:
-      UserError: see `as_images`; of the first images now, of others when they are read.
+      UserError: see `as_images`; of the first image now, of others when they are read;
+        zeros and ones only, see `refuse_zeros_and_ones`.
     """
-    first = as_images(np.asarray(array[:CHUNK_IMAGES]), where, image_size=image_size)
+    array = np.atleast_1d(array)
+    shape = as_images(np.asarray(array[:1]), where, image_size=image_size).shape[1:]
+    # Before they are scaled images may be many times as large.
+    at_a_time = max(1, _READ_BYTES // array[:1].nbytes)
+    some = np.unique(np.linspace(0, len(array) - 1, at_a_time, dtype=np.int64))
+    refuse_zeros_and_ones(np.asarray(array[some]), where)
 
     def read(rows: Rows) -> NDArray[np.uint8]:
-        some = np.asarray(array[rows])
-        return as_images(some, where, image_size=image_size, all_of_them=False)
+        images = np.empty((len(rows), *shape), np.uint8)
+        for first in range(0, len(rows), at_a_time):
+            of_these = rows[first : first + at_a_time]
+            images[first : first + at_a_time] = as_images(
+                np.asarray(array[of_these]), where, image_size=image_size, rows=of_these
+            )
+        return images
 
-    _, height, width, channels = first.shape
+    height, width, channels = shape
     return StoredImages(read, np.arange(len(array)), (height, width, channels))

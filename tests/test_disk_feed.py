@@ -1,6 +1,8 @@
 """Trainings whose images are read from disk: the same as from memory."""
 
 import json
+import shutil
+import threading
 from dataclasses import replace
 
 import jax
@@ -9,13 +11,16 @@ import pytest
 from scripts import TINY
 from states import assert_same_bits
 
+from aae_jax import host_loop
+from aae_jax.checkpoint import checkpoint_steps
 from aae_jax.data.stored import stored_array
+from aae_jax.disk_feed import AT_ONCE, DiskFeed
 from aae_jax.errors import UserError
 from aae_jax.feeds import MemoryFeed, TrainingData
 from aae_jax.fitting import fit, fit_seeds
 from aae_jax.options import RunOptions
+from aae_jax.run_folder import RunFolder
 from aae_jax.splits import MOST_IMAGES, images_of_split, measured_of_split
-from aae_jax.streams import Stream
 
 pytest_plugins = ["script_fixtures"]
 pytestmark = pytest.mark.usefixtures("compiled_in_haste", "without_coverage")
@@ -30,41 +35,82 @@ def config(tiny_config_of):
     return replace(tiny_config_of("semi-supervised"), labels=40)
 
 
-@pytest.fixture(scope="module")
-def stream(config, tiny_dataset):
-    """`stream(labelled)`: one of windows of three steps, newly opened."""
+@pytest.fixture
+def disk_feed(config, tiny_dataset):
+    """`disk_feed(labelled)`: one of windows of three steps, newly opened."""
     x, y = tiny_dataset.x_train[:N], tiny_dataset.y_train[:N]
+    opened = []
 
-    def stream(labelled=None):
+    def open_feed(labelled=None, images=None):
         one = BATCH * IMAGE_BYTES * (1 if labelled is None else 2)
-        limit = 6 * STEPS_OF_WINDOW * one
-        images, key = stored_array(x, "x"), jax.random.key(0)
-        return Stream(config, images, y, labelled, key, memory_limit=limit)
+        limit = AT_ONCE * STEPS_OF_WINDOW * one
+        if images is None:
+            images = stored_array(x, "x")
+        key = jax.random.key(0)
+        feed = DiskFeed(config, images, y, labelled, key, memory_limit=limit)
+        opened.append(feed)
+        return feed
 
-    return stream
+    yield open_feed
+    for feed in opened:
+        feed.close()
 
 
 @pytest.mark.parametrize("labelled", [None, np.arange(0, 33, 3, dtype=np.int32)])
-def test_a_stream_takes_the_batches_of_memory(config, stream, tiny_dataset, labelled):
+def test_a_feed_takes_the_batches_of_memory(config, disk_feed, tiny_dataset, labelled):
     """Whatever step it begins with, over ends of epochs and of windows."""
     x, y = tiny_dataset.x_train[:N], tiny_dataset.y_train[:N]
     data = TrainingData(*jax.tree.map(jax.numpy.asarray, (x, y, labelled)))
-    memory, on = MemoryFeed(config, data, jax.random.key(0)), stream(labelled)
+    memory, on = MemoryFeed(config, data, jax.random.key(0)), disk_feed(labelled)
     for step in (0, 1, 2, 3, 4, 5, 6, 7, 8, 14, 15, 2, 0, 9):
         index = jax.numpy.int32(step)
         batch = memory.window(step).batch(index, BATCH)
-        for feed in (on, stream(labelled)):
+        for feed in (on, disk_feed(labelled)):
             assert_same_bits(feed.window(step).batch(index, BATCH), batch)
     assert batch.x.shape == (BATCH, 8, 8, 1)
     assert (batch.x_labelled is None) == (labelled is None)
 
 
-def test_windows_end_where_the_next_begins(stream):
-    feed = stream()
+def test_windows_end_where_the_next_begins(disk_feed):
+    feed = disk_feed()
     assert [feed.end(step) for step in (0, 2, 3, 5, 6)] == [3, 3, 6, 6, 9]
     assert feed.window(4).x.shape == (STEPS_OF_WINDOW, BATCH, 8, 8, 1)
     assert feed.window(4).first_step == 3
     assert feed.window(5) is feed.window(3)
+
+
+def test_a_window_that_could_not_be_read_is_read_again(disk_feed, tiny_dataset):
+    images = stored_array(tiny_dataset.x_train[:N], "x")
+    broken = [True]
+
+    def read(rows):
+        if broken:
+            raise UserError("the disk is away")
+        return images.read(rows)
+
+    feed, whole = disk_feed(images=replace(images, read=read)), disk_feed()
+    for step in (0, 3):
+        with pytest.raises(UserError, match="away"):
+            feed.window(step)
+        broken.clear()
+        assert_same_bits(feed.window(step), whole.window(step))
+        feed.close()
+        broken.append(True)
+
+
+def test_nothing_is_read_after_the_last_step(config, disk_feed, tiny_dataset):
+    images = stored_array(tiny_dataset.x_train[:N], "x")
+    read = []
+
+    def count(rows):
+        read.append(len(rows))
+        return images.read(rows)
+
+    feed = disk_feed(images=replace(images, read=count))
+    for step in range(config.total_steps()):
+        feed.window(step)
+    assert sum(read) == config.total_steps() * BATCH  # 60 steps are whole windows
+    assert feed.window(config.total_steps()).first_step == config.total_steps()
 
 
 def test_a_limit_too_small_for_a_batch_is_refused_with_one_that_is_not(
@@ -72,12 +118,12 @@ def test_a_limit_too_small_for_a_batch_is_refused_with_one_that_is_not(
 ):
     images = stored_array(tiny_dataset.x_train, "x")
     arguments = (config, images, None, None, jax.random.key(0))
-    needed = 12 * BATCH * IMAGE_BYTES
-    Stream(*arguments, memory_limit=needed)
+    needed = 2 * AT_ONCE * BATCH * IMAGE_BYTES
+    DiskFeed(*arguments, memory_limit=needed)
     with pytest.raises(UserError, match=r"--memory-limit 0\.001 or more"):
-        Stream(*arguments, memory_limit=needed - 1)
-    with pytest.raises(UserError, match="of which 36 are in memory"):
-        Stream(*arguments, memory_limit=2 * needed, n_runs=3)
+        DiskFeed(*arguments, memory_limit=needed - 1)
+    with pytest.raises(UserError, match=f"of which {6 * AT_ONCE} are in memory"):
+        DiskFeed(*arguments, memory_limit=2 * needed, n_runs=3)
 
 
 @pytest.fixture(scope="module")
@@ -110,17 +156,36 @@ def options(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(config, tiny_dataset, options):
-    return fit(config, dataset=tiny_dataset, options=options("memory"))
+    """From memory, saved as often as can be."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host_loop, "SECONDS_BETWEEN_SAVES", 0.0)
+        return fit(config, dataset=tiny_dataset, options=options("memory"))
 
 
 def test_a_training_from_disk_is_one_from_memory(trained, config, on_disk, options):
     run = fit(config, dataset=on_disk, options=options("disk"))
+    assert not any("grain" in thread.name for thread in threading.enumerate())
     assert_same_bits(run.params, trained.params)
     assert run.record.dataset == trained.record.dataset
     both = [run.metrics(), trained.metrics()]
     for metrics in both:
         del metrics["seconds"], metrics["images_per_second"]
     assert both[1] == both[0]
+
+
+def test_a_training_goes_on_from_disk_with_another_limit(
+    trained, config, on_disk, options
+):
+    folder = RunFolder(options("half").run_dir)
+    shutil.copytree(trained.folder.path, folder.path)
+    newest, *_ = checkpoint_steps(folder.checkpoints)
+    assert newest == config.total_steps()
+    half = checkpoint_steps(folder.checkpoints)[1]
+    shutil.rmtree(folder.checkpoints / f"{newest:08d}")
+    resume = replace(options("half", resume=True), memory_limit=7e-5)
+    run = fit(config, dataset=on_disk, options=resume)
+    assert 0 < half < newest
+    assert_same_bits(run.params, trained.params)
 
 
 def test_seeds_from_disk_are_those_from_memory(
@@ -142,6 +207,9 @@ def test_codes_and_classes_of_images_on_disk(trained, on_disk, tiny_dataset):
     )
     np.testing.assert_array_equal(run.encode(stored), run.encode(x))
     np.testing.assert_array_equal(run.classify(stored), run.classify(x))
+    for ask in (run.metrics, run.reconstruct):
+        with pytest.raises(UserError, match="lie on disk; give some"):
+            ask(stored)
     with pytest.raises(UserError, match=r"trained on images of \(8, 8, 1\)"):
         run.encode(stored_array(np.zeros((9, 7, 8), np.uint8), "x"))
 
@@ -149,8 +217,7 @@ def test_codes_and_classes_of_images_on_disk(trained, on_disk, tiny_dataset):
 def test_of_a_large_split_some_images_all_over_it_are_measured(tiny_dataset):
     n = MOST_IMAGES + 10
     x_test = np.zeros((n, 2, 2, 1), np.uint8)
-    x_test[-1] = 7
-    y_test = np.arange(n, dtype=np.int32) % 5
+    y_test = np.sort(np.arange(n, dtype=np.int32) % 5)
     x_train = np.zeros((30, 2, 2, 1), np.uint8)
     large = replace(
         tiny_dataset, x_train=x_train, y_train=None, x_test=x_test, y_test=y_test
@@ -167,7 +234,8 @@ def test_train_and_evaluate_read_from_disk(run_script, data_file, tmp_path):
     flags = (*flags, "--batch-size", 20, "--steps", 20)
     ended = run_script("train.py", *flags, *limit, cwd=tmp_path)
     assert ended.status == 0, ended.stderr
-    assert "tiny.npz, whose 0.02 MiB of training images, over" in ended.stderr
+    assert "tiny.npz, whose images are more than the 0.02 MiB of" in ended.stderr
+    assert "reading 400 images once, to know them again" in ended.stderr
     codes = {}
     for name, more in (("disk", limit), ("memory", ())):
         out = tmp_path / f"{name}.npz"
