@@ -14,9 +14,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import disk
+import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from workload import CONFIG, SHAPE
+
+from aae_jax import init
+from aae_jax.config import Config
+from aae_jax.variants import phases_of
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMBERS = ROOT / "docs" / "scaling.json"
@@ -26,11 +36,28 @@ PROCESSES = (2, 4)
 REPEATS, STEPS = 20, 200
 
 
-def all_reduce_times(rank: int, processes: int, port: int) -> list[float]:
-    """Median seconds of an all-reduce of each of `FLOATS`, as one of the processes."""
-    import jax
-    from jax.sharding import Mesh, NamedSharding, PartitionSpec
+def floats_of_phases(config: Config) -> list[list[int]]:
+    """What each phase of a variant adds up over the devices: its gradients' sizes."""
+    state = jax.eval_shape(
+        lambda key: init(config, key, image_shape=SHAPE), jax.random.key(0)
+    )
+    return [
+        [
+            leaf.size
+            for name in phase.moves
+            for leaf in jax.tree.leaves(state.params[name])
+        ]
+        for phase in phases_of(config)
+    ]
 
+
+def sums() -> list[list[int]]:
+    """The sizes of arrays that are added up in one all-reduce, for each measurement."""
+    return [*([n] for n in FLOATS), *floats_of_phases(CONFIG)]
+
+
+def all_reduce_times(rank: int, processes: int, port: int) -> list[float]:
+    """Median seconds of an all-reduce of each of `sums`, as one of the processes."""
     address = f"127.0.0.1:{port}"
     jax.distributed.initialize(address, processes, rank)
     mesh = Mesh(jax.devices(), ("batch",))
@@ -44,9 +71,12 @@ def all_reduce_times(rank: int, processes: int, port: int) -> list[float]:
         )
     )
     medians = []
-    for n in FLOATS:
-        local = np.ones((1, n), np.float32)
-        x = jax.make_array_from_process_local_data(NamedSharding(mesh, split), local)
+    for sizes in sums():
+        over = NamedSharding(mesh, split)
+        x = [
+            jax.make_array_from_process_local_data(over, np.ones((1, n), np.float32))
+            for n in sizes
+        ]
         jax.block_until_ready(add(x))
         taken = []
         for _ in range(REPEATS):
@@ -61,6 +91,12 @@ def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
+
+
+def _refuse_failed(started: Sequence[subprocess.Popen]) -> None:
+    statuses = [process.wait() for process in started]
+    if any(statuses):
+        raise SystemExit(f"processes ended with {statuses}")
 
 
 def _on_core(core: int) -> list[str]:
@@ -82,10 +118,17 @@ def measure_all_reduces() -> list[dict[str, float]]:
             for rank in range(processes)
         ]
         printed = [process.communicate()[0] for process in started]
-        for n, seconds in zip(
-            FLOATS, json.loads(printed[0].splitlines()[-1]), strict=True
-        ):
-            rows.append({"devices": processes, "bytes": 4 * n, "seconds": seconds})
+        _refuse_failed(started)
+        taken = json.loads(printed[0].splitlines()[-1])
+        for sizes, seconds in zip(sums(), taken, strict=True):
+            rows.append(
+                {
+                    "devices": processes,
+                    "arrays": len(sizes),
+                    "bytes": 4 * sum(sizes),
+                    "seconds": seconds,
+                }
+            )
             print(rows[-1], flush=True)
     return rows
 
@@ -119,14 +162,25 @@ def measure_trainings(data: str) -> list[dict[str, float]]:
                     argv += ["--distributed", "--coordinator", f"127.0.0.1:{port}"]
                     argv += ["--processes", str(processes), "--process-id", str(rank)]
                 started.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL))
-            statuses = [process.wait() for process in started]
-            if any(statuses):
-                raise SystemExit(f"trainings ended with {statuses}")
+            _refuse_failed(started)
             metrics = json.loads((run / "metrics.json").read_text())
         seconds = 100 / metrics["images_per_second"]
         rows.append({"devices": processes, "seconds": seconds})
         print(rows[-1], flush=True)
     return rows
+
+
+def measure_reading() -> list[dict[str, Any]]:
+    """Images a second that a process reads, of an .npy and of pictures."""
+    with tempfile.TemporaryDirectory() as name:
+        array, pictures = Path(name) / "images.npy", Path(name) / "pictures"
+        disk.write_images(array, 200_000)
+        disk.write_pictures(pictures)
+        sources = {".npy": str(array), "PNG files": str(pictures)}
+        return [
+            {"source": source, "images_per_second": rate}
+            for source, rate in disk.reading_rates(sources)
+        ]
 
 
 def main() -> None:
@@ -141,6 +195,7 @@ def main() -> None:
         "steps": measure_steps(),
         "all_reduces": measure_all_reduces(),
         "trainings": measure_trainings(flags.data),
+        "reading": measure_reading(),
     }
     NUMBERS.write_text(json.dumps(numbers, indent=1) + "\n")
 

@@ -14,7 +14,10 @@ from math import log2
 from typing import Any
 
 import numpy as np
-from cores import NUMBERS, ROOT
+from cores import NUMBERS, ROOT, floats_of_phases
+from workload import CONFIG
+
+from aae_jax.config import Config
 
 PAGE = ROOT / "docs" / "scaling.md"
 BEGIN, END = "<!-- the tables: scaling.py -->\n", "<!-- end of scaling.py -->\n"
@@ -31,57 +34,50 @@ class Computer:
 
 @dataclass(frozen=True)
 class Network:
-    """What joins devices: seconds until a message begins, and bytes a second then."""
+    """What joins devices.
+
+    Attributes:
+      latency: seconds until a message begins.
+      rate: bytes a second then.
+      groups: whether the arrays of one all-reduce travel in one message. NCCL's do;
+        Gloo, which joins CPUs, is called for each array.
+    """
 
     latency: float
     rate: float
+    groups: bool = False
 
-    def all_reduce(self, n_bytes: int, devices: int) -> float:
+    def all_reduce(self, arrays: int, n_bytes: int, devices: int) -> float:
         """Seconds: halving and doubling, each byte sent twice but for the own share."""
         if devices == 1:
             return 0.0
+        messages = 2 * log2(devices) * (1 if self.groups else arrays)
         sent = 2 * (devices - 1) / devices * n_bytes
-        return 2 * log2(devices) * self.latency + sent / self.rate
+        return messages * self.latency + sent / self.rate
 
 
 ETHERNET = Network(50e-6, 1.25e9)
-NVLINK = Network(10e-6, 300e9)
-INFINIBAND = Network(20e-6, 50e9)
-# From the lines of docs/performance.md: one model 1.41 ms, three models 2.58 ms. Two
-# more models are two batches more; a larger batch has fewer weights and costs less.
-GPU = Computer(0.83e-3, 5.9e-6)
-GUIDE, CLASSES = {"model": "aae"}, {"model": "semi-supervised", "n_classes": 10}
+NVLINK = Network(10e-6, 300e9, groups=True)
+INFINIBAND = Network(20e-6, 50e9, groups=True)
+GUIDE, CLASSES = CONFIG, Config(model="semi-supervised", n_classes=10)
+# From docs/performance.md: one model, and three, each with a batch and an Adam's state
+# of its own. So for a larger batch of one model it says too much.
+GPU_STEPS = ({"images": 100, "seconds": 1.41e-3}, {"images": 300, "seconds": 2.58e-3})
 
 
 def step_seconds(
-    computer: Computer, network: Network, sizes: Sequence[int], *, n: int, devices: int
+    computer: Computer,
+    network: Network,
+    phases: Sequence[Sequence[int]],
+    *,
+    n: int,
+    devices: int,
 ) -> float:
-    """A step of n images in all, with an all-reduce of each size, one a phase."""
-    adding = sum(network.all_reduce(size, devices) for size in sizes)
-    return computer.fixed + computer.each * n / devices + adding
-
-
-def bytes_of_phases(model: str, **more: Any) -> list[int]:
-    """What each phase of a variant adds up over the devices: its gradients."""
-    import jax
-
-    from aae_jax import Config, init
-    from aae_jax.variants import phases_of
-
-    config = Config(model=model, **more)
-    shapes = jax.eval_shape(
-        lambda key: init(config, key, image_shape=(28, 28, 1)), jax.random.key(0)
+    """A step of n images in all; each phase adds up arrays of so many floats."""
+    adding = sum(
+        network.all_reduce(len(sizes), 4 * sum(sizes), devices) for sizes in phases
     )
-    return [
-        4 * sum(leaf.size for name in phase.moves for leaf in _leaves(shapes, name))
-        for phase in phases_of(config)
-    ]
-
-
-def _leaves(shapes: Any, subset: str) -> list[Any]:
-    import jax
-
-    return jax.tree.leaves(shapes.params[subset])
+    return computer.fixed + computer.each * n / devices + adding
 
 
 def fit_computer(rows: Sequence[Mapping[str, float]]) -> Computer:
@@ -96,7 +92,10 @@ def fit_network(rows: Sequence[Mapping[str, float]]) -> Network:
     """The same for all-reduces."""
     seconds = np.array([row["seconds"] for row in rows])
     terms = [
-        [2 * log2(row["devices"]), 2 * (1 - 1 / row["devices"]) * row["bytes"]]
+        [
+            2 * log2(row["devices"]) * row["arrays"],
+            2 * (1 - 1 / row["devices"]) * row["bytes"],
+        ]
         for row in rows
     ]
     weighted = np.array(terms) / seconds[:, None]
@@ -108,16 +107,16 @@ def tables(numbers: Mapping[str, Any]) -> str:
     """What was measured beside the fit, and what the fit says of more devices."""
     core = fit_computer(numbers["steps"])
     loopback = fit_network(numbers["all_reduces"])
-    sizes = bytes_of_phases(**GUIDE)
+    guide = floats_of_phases(GUIDE)
     steps = [
         (row["images"], row["seconds"], core.fixed + core.each * row["images"])
         for row in numbers["steps"]
     ]
     all_reduces = [
         (
-            f"{row['devices']} | {row['bytes']:,}",
+            f"{row['devices']} | {row['arrays']} | {row['bytes']:,}",
             row["seconds"],
-            loopback.all_reduce(row["bytes"], row["devices"]),
+            loopback.all_reduce(row["arrays"], row["bytes"], row["devices"]),
         )
         for row in numbers["all_reduces"]
     ]
@@ -125,30 +124,41 @@ def tables(numbers: Mapping[str, Any]) -> str:
         (
             row["devices"],
             row["seconds"],
-            step_seconds(core, loopback, sizes, n=100, devices=row["devices"]),
+            step_seconds(core, loopback, guide, n=100, devices=row["devices"]),
         )
         for row in numbers["trainings"]
     ]
     told = (
         f"That is {1e3 * core.fixed:.1f} ms a step and {1e3 * core.each:.3f} ms an "
         f"image on a core, {1e6 * loopback.latency:.0f} us a message and "
-        f"{loopback.rate / 1e9:.2f} GB/s between processes here. The guide's phases "
-        f"add up {', '.join(f'{size / 1e6:.1f}' for size in sizes)} MB.\n"
+        f"{loopback.rate / 1e9:.2f} GB/s between processes here.\n"
     )
+    reading = {row["source"]: row["images_per_second"] for row in numbers["reading"]}
+    rates = ", ".join(f"{rate:,.0f} of {source}" for source, rate in reading.items())
+    slowest = min(reading.values())
     parts = [
         _beside("images a batch", steps),
-        _beside("processes | bytes added up", all_reduces),
+        _beside("processes | arrays | bytes added up", all_reduces),
         told,
         _beside("processes of train.py, batches of 100", trainings),
-        "| devices | images a batch | ms a step | images/s | of ideal |",
-        "|---|---|---|---|---|",
-        *_predictions("a core each, 10 Gb/s", core, sizes, near=ETHERNET, far=ETHERNET),
+        f"A process reads {rates} images a second.\n",
+        "| devices | images a batch | ms a step | images/s | of ideal | read as PNG |",
+        "|---|---|---|---|---|---|",
+        *_predictions(
+            "a core each, 10 Gb/s",
+            core,
+            guide,
+            near=ETHERNET,
+            far=ETHERNET,
+            reading=slowest,
+        ),
         *_predictions(
             "an H200 each, NVLink to 8, then 400 Gb/s",
-            GPU,
-            bytes_of_phases(**CLASSES),
+            fit_computer(GPU_STEPS),
+            floats_of_phases(CLASSES),
             near=NVLINK,
             far=INFINIBAND,
+            reading=slowest,
         ),
     ]
     return "\n".join(parts) + "\n"
@@ -168,22 +178,27 @@ def _beside(what: str, rows: Sequence[tuple[Any, float, float]]) -> str:
 def _predictions(
     title: str,
     computer: Computer,
-    sizes: Sequence[int],
+    phases: Sequence[Sequence[int]],
     *,
     near: Network,
     far: Network,
+    reading: float,
 ) -> Sequence[str]:
-    """Rows for batches of 100 in all, and of 100 a device; `near` joins up to 8."""
-    rows = [f"| **{title}** | | | | |"]
-    alone = step_seconds(computer, near, sizes, n=100, devices=1)
+    """Rows for batches of 100 in all, and of 100 a device; `near` joins up to 8.
+
+    `reading` images a second are what the process of a device reads.
+    """
+    rows = [f"| **{title}** | | | | | |"]
+    alone = step_seconds(computer, near, phases, n=100, devices=1)
     for grows in (False, True):
         for devices in DEVICES:
             network, n = near if devices <= 8 else far, 100 * devices if grows else 100
-            taken = step_seconds(computer, network, sizes, n=n, devices=devices)
+            taken = step_seconds(computer, network, phases, n=n, devices=devices)
             share = n / taken / (devices * 100 / alone)
+            from_disk = min(n / taken, devices * reading)
             rows.append(
                 f"| {devices:,} | {n:,} | {1e3 * taken:.2f} | {n / taken:,.0f} "
-                f"| {share:.0%} |"
+                f"| {share:.0%} | {from_disk:,.0f} |"
             )
     return rows
 

@@ -1,10 +1,15 @@
 """Annotations checked at run time, strict shapes, and small things to train on."""
 
 import functools
+import os
 import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
+
+# Compiling takes most of the tests' time, and half of it this way. Processes that tests
+# start heed it, too.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 import jax
 import numpy as np
@@ -52,11 +57,19 @@ def strict_dtypes():
         yield
 
 
+@pytest.fixture(scope="session")
+def common_folder(tmp_path_factory):
+    """What all workers of a run of the tests have in common."""
+    place = tmp_path_factory.getbasetemp()
+    return place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory):
     """Where compiled programs lie: each is compiled once for all processes of a worker.
 
-    With the program goes how it was compiled, so nothing hasty gets out of its tests.
+    Not of all workers: jax locks a folder that processes share, and looks at all that
+    is there whenever something is added.
     """
     folder = tmp_path_factory.mktemp("compiled")
     jax.config.update("jax_compilation_cache_dir", str(folder))
@@ -65,11 +78,11 @@ def cache_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def compiled_in_haste():
-    """Half the time to compile, where a program's results matter and not its bits."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
+def optimized():
+    """Programs as users have them, where their bits matter or long computations."""
     jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
     jax.clear_caches()  # jax's own small programs are shared with later tests
 
 

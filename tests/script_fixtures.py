@@ -85,12 +85,9 @@ def call_script(monkeypatch, capfd):
 
 
 @pytest.fixture(scope="session")
-def finished(run_script, data_file, tmp_path_factory):
+def finished(run_script, data_file, common_folder):
     """A run that train.py trained in a folder of its own, never stopped."""
-    place = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        place = place.parent  # one worker trains for all
-    place /= "finished"
+    place = common_folder / "finished"  # one worker trains for all
     place.mkdir(exist_ok=True)
     ended_file = place / "ended.json"
     with (place / "lock").open("w") as lock:

@@ -1,9 +1,11 @@
 """Compiled programs that the scripts keep for each other."""
 
+import jax
 import pytest
 from checkpoint_states import leaf_bytes
 from scripts import listing
 
+from aae_jax.compile_cache import keep_compiled_programs
 from aae_jax.run import Run
 
 pytest_plugins = ["script_fixtures"]
@@ -41,7 +43,11 @@ def test_the_next_process_finds_what_one_has_compiled(train, tmp_path):
     assert leaf_bytes(anew.params) == leaf_bytes(first.params)
 
 
-def test_a_folder_that_cannot_be_is_done_without(train, tmp_path):
+def test_a_folder_that_cannot_be_is_done_without(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    train("run", home=tmp_path / "file")
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    before = jax.config.jax_compilation_cache_dir
+    keep_compiled_programs()
+    assert jax.config.jax_compilation_cache_dir == before
     assert (tmp_path / "file").read_bytes() == b""

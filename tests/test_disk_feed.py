@@ -23,7 +23,7 @@ from aae_jax.run_folder import RunFolder
 from aae_jax.splits import MOST_IMAGES, images_of_split, measured_of_split
 
 pytest_plugins = ["script_fixtures"]
-pytestmark = pytest.mark.usefixtures("compiled_in_haste", "without_coverage")
+pytestmark = pytest.mark.usefixtures("without_coverage")
 
 N, BATCH, STEPS_PER_EPOCH = 110, 20, 5
 STEPS_OF_WINDOW = 3
@@ -228,29 +228,25 @@ def test_of_a_large_split_some_images_all_over_it_are_measured(tiny_dataset):
     assert len(measured_of_split(large, "validation")[0]) == 3
 
 
-def test_train_and_evaluate_read_from_disk(run_script, data_file, tmp_path):
-    flags = ("--dataset", data_file, *TINY, "--run-dir", "run", "--no-figures")
+def test_train_and_evaluate_read_from_disk(call_script, data_file, tmp_path):
+    place = ("--run-dir", tmp_path / "run")
+    flags = ("--dataset", data_file, *TINY, *place, "--no-figures")
     limit = ("--memory-limit", 2e-5)
     flags = (*flags, "--batch-size", 20, "--steps", 20)
-    ended = run_script("train.py", *flags, *limit, cwd=tmp_path)
+    ended = call_script("train.py", *flags, *limit)
     assert ended.status == 0, ended.stderr
     assert "tiny.npz, whose images are more than the 0.02 MiB of" in ended.stderr
     assert "reading 400 images once, to know them again" in ended.stderr
     codes = {}
     for name, more in (("disk", limit), ("memory", ())):
         out = tmp_path / f"{name}.npz"
-        ended = run_script(
-            *("evaluate.py", "--run-dir", "run", "--encode", "train", "--out", out),
-            *more,
-            cwd=tmp_path,
-        )
+        encode = ("--encode", "train", "--out", out)
+        ended = call_script("evaluate.py", *place, *encode, *more)
         assert ended.status == 0, ended.stderr
         codes[name] = dict(np.load(out))
     for name, array in codes["memory"].items():
         np.testing.assert_array_equal(codes["disk"][name], array)
-    ended = run_script(
-        "evaluate.py", "--run-dir", "run", "--metrics", *limit, cwd=tmp_path
-    )
+    ended = call_script("evaluate.py", *place, "--metrics", *limit)
     stored = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert json.loads(ended.stdout)["latent"] == stored["latent"]
 

@@ -13,8 +13,6 @@ from aae_jax import figures, priors
 from aae_jax.errors import RunError, UserError
 from aae_jax.figures.classes import CLASS_COLOURS
 
-pytestmark = pytest.mark.usefixtures("compiled_in_haste")
-
 TITLE = "20260101-120000-aae-normal"
 
 

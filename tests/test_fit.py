@@ -26,7 +26,6 @@ from aae_jax.training import init
 from aae_jax.variants import VARIANTS
 
 pytest_plugins = ["script_fixtures"]
-pytestmark = pytest.mark.usefixtures("compiled_in_haste")
 
 RING = Prior(
     "ring",

@@ -21,7 +21,7 @@ from aae_jax.variants import (
     VARIANTS,
 )
 
-pytestmark = pytest.mark.usefixtures("compiled_in_haste", "without_coverage")
+pytestmark = pytest.mark.usefixtures("without_coverage")
 
 MOVES = {
     "reconstruction": {"encoder", "decoder"},

@@ -21,8 +21,6 @@ from aae_jax.variants import (
     phases_of,
 )
 
-pytestmark = pytest.mark.usefixtures("compiled_in_haste")
-
 KEY = jax.random.key(11)
 QUIET = {
     "instance_noise": 0.0,

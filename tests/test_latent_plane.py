@@ -15,8 +15,6 @@ from aae_jax.latent_plane import (
     visible_range,
 )
 
-pytestmark = pytest.mark.usefixtures("compiled_in_haste")
-
 
 def samples(prior, n, seed=0):
     return np.asarray(prior.sample(jax.random.key(seed), n))

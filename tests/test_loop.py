@@ -23,7 +23,7 @@ from aae_jax.training import make_step
 from aae_jax.variants import RECONSTRUCTION
 from aae_jax.windows import Shuffled
 
-pytestmark = pytest.mark.usefixtures("without_coverage")
+pytestmark = pytest.mark.usefixtures("optimized", "without_coverage")
 
 SHAPE = (8, 8, 1)
 # 20 images a batch: 5 full batches an epoch, and 10 images left over.

@@ -19,7 +19,7 @@ from aae_jax.metrics import (
 from aae_jax.networks import Networks
 from aae_jax.phases import make_model
 
-pytestmark = pytest.mark.usefixtures("compiled_in_haste", "strict_dtypes")
+pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
 N = 400
 PRIOR = priors.normal(2, scale=5.0)

@@ -14,8 +14,6 @@ from aae_jax.config_checks import PRIORS
 from aae_jax.networks import STATISTICS
 from aae_jax.priors import make_prior
 
-pytestmark = pytest.mark.usefixtures("compiled_in_haste")
-
 SUBSETS = ("encoder", "decoder", "discriminator")
 KEY = jax.random.key(5)
 

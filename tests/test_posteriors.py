@@ -11,7 +11,7 @@ from aae_jax.config_checks import ENCODERS
 from aae_jax.posteriors import POSTERIORS
 from aae_jax.priors import make_prior
 
-pytestmark = pytest.mark.usefixtures("compiled_in_haste", "strict_dtypes")
+pytestmark = pytest.mark.usefixtures("strict_dtypes")
 
 KEYS = jax.random.split(jax.random.key(1), 2)
 X = jax.random.uniform(jax.random.key(0), (5, 4, 4, 1))

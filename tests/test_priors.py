@@ -17,8 +17,6 @@ from aae_jax.priors import Prior, make_prior
 from aae_jax.training import make_step
 from aae_jax.variants import DISCRIMINATOR
 
-pytestmark = pytest.mark.usefixtures("compiled_in_haste")
-
 strict = pytest.mark.usefixtures("strict_dtypes")
 KEY = jax.random.key(3)
 N = 20_000

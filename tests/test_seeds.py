@@ -188,7 +188,7 @@ def test_seeds_are_a_flag_and_no_part_of_the_config():
 
 
 def test_seeds_without_a_common_step_lose_nothing(
-    trained, call_script, run_script, data_file, tmp_path
+    trained, call_script, data_file, tmp_path
 ):
     """A third seed beside two that have ended: they are not trained anew."""
     place = shutil.copytree(trained[0], tmp_path / "both")
@@ -196,7 +196,7 @@ def test_seeds_without_a_common_step_lose_nothing(
     before = listing(place / "seed4")
     flags = ("--dataset", data_file, *TINY, "--run-dir", place, "--no-figures")
     several = ("--resume", "--seed", 4, "--seeds", 3)
-    ended = run_script("train.py", *flags, *several, cwd=tmp_path)
+    ended = call_script("train.py", *flags, *several)
     assert (ended.status, ended.stdout) == (2, "")
     assert "seed4 at step 906, seed5 at step 906, seed6 nowhere" in ended.stderr
     assert not (place / "seed6" / "config.json").exists()
@@ -209,12 +209,12 @@ def test_seeds_without_a_common_step_lose_nothing(
 
 
 def test_seeds_begin_with_the_weights_of_one_run(
-    trained, run_script, data_file, tmp_path
+    trained, call_script, data_file, tmp_path
 ):
     place, _ = trained
-    flags = ("--dataset", data_file, *TINY[:-1], 9, "--run-dir", "again")
+    flags = ("--dataset", data_file, *TINY[:-1], 9, "--run-dir", tmp_path / "again")
     begin = ("--no-figures", "--seeds", 2, "--init-from", place / "seed5")
-    ended = run_script("train.py", *flags, *begin, cwd=tmp_path)
+    ended = call_script("train.py", *flags, *begin)
     assert ended.status == 0, ended.stderr
     weights = [
         jax.tree.leaves(Run.load(tmp_path / "again" / name).params)
@@ -236,12 +236,12 @@ def test_a_run_cannot_hold_the_runs_of_seeds(trained, call_script, data_file):
 
 
 def test_a_summary_that_was_not_written_any_more_is_written_later(
-    trained, run_script, tmp_path
+    trained, call_script, tmp_path
 ):
     place = shutil.copytree(trained[0], tmp_path / "both")
     summary = (place / "summary.json").read_bytes()
     (place / "summary.json").unlink()
-    resume = ("--resume", "--run-dir", "both", "--no-figures", "--seed", 4)
-    ended = run_script("train.py", *resume, "--seeds", 2, cwd=tmp_path)
+    resume = ("--resume", "--run-dir", place, "--no-figures", "--seed", 4)
+    ended = call_script("train.py", *resume, "--seeds", 2)
     assert ended.status == 0, ended.stderr
     assert (place / "summary.json").read_bytes() == summary

@@ -11,7 +11,7 @@ from aae_jax.data import load_dataset
 from aae_jax.fitting import fit
 from aae_jax.options import RunOptions
 
-pytestmark = pytest.mark.usefixtures("without_coverage")
+pytestmark = pytest.mark.usefixtures("optimized", "without_coverage")
 
 
 def test_a_short_training_on_digits_brings_codes_and_prior_together(tmp_path):

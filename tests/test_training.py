@@ -20,7 +20,7 @@ from aae_jax.training import (
 )
 from aae_jax.variants import GENERATOR, JOINT, RECONSTRUCTION, VARIANTS
 
-pytestmark = pytest.mark.usefixtures("compiled_in_haste", "without_coverage")
+pytestmark = pytest.mark.usefixtures("without_coverage")
 
 SHAPE = (8, 8, 1)
 
