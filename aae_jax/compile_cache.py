@@ -1,5 +1,6 @@
 """Compiled programs, kept in the user's cache folder for the next process."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import os
@@ -10,6 +11,7 @@ from aae_jax.data.prepared import cache_folder
 
 MAX_BYTES = 2**30
 """Of all that is kept for one machine; what was used least goes first."""
+_TIME_BYTES = 8
 
 
 def keep_compiled_programs() -> None:
@@ -29,6 +31,7 @@ def keep_compiled_programs() -> None:
         return
     if not os.access(folder, os.W_OK | os.X_OK):
         return
+    _remove_unfinished(folder)
     # A program of another machine is compiled anew; its loader need not tell the user.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import jax
@@ -38,6 +41,23 @@ def keep_compiled_programs() -> None:
     # Small programs are many, and take as long as the large ones together.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove programs whose writing was cut short, as by a kill.
+
+    jax writes a program and then, beside it, when it was used. Where that is missing it
+    would warn at each program from then on, and keep no more.
+    """
+    for program in folder.glob("*-cache"):
+        used = program.with_name(program.name.removesuffix("-cache") + "-atime")
+        try:
+            whole = used.stat().st_size == _TIME_BYTES
+        except FileNotFoundError:
+            whole = False
+        if not whole:
+            with contextlib.suppress(OSError):  # another process may be faster
+                program.unlink()
 
 
 def _machine() -> str:

@@ -10,8 +10,8 @@ from aae_jax.data.stored import Images, select
 from aae_jax.holdout import hold_out
 from aae_jax.run import Run
 
-MOST_IMAGES, MOST_BYTES = 50_000, 2**28
-"""Of a larger split so many images are measured and drawn."""
+MOST_IMAGES, MOST_BYTES = 20_000, 2**30
+"""Of a larger split so many images are measured and drawn; of more, minutes go by."""
 
 Labels = NDArray[np.int32] | None
 Split = tuple[NDArray[np.uint8], Labels]

@@ -35,6 +35,11 @@ def test_the_next_process_finds_what_one_has_compiled(train, tmp_path):
     (folder,) = (home / "aae_jax" / "compiled").iterdir()
     programs = {name for name in listing(folder) if name.endswith("-cache")}
     assert any(name.startswith("jit_loop-") for name in programs)
+    # As if a process had been killed while it wrote its first, and its last.
+    cut, *_, last = (folder / name for name in sorted(programs))
+    cut.write_bytes(cut.read_bytes()[:100])
+    for program in (cut, last):
+        program.with_name(program.name.replace("-cache", "-atime")).unlink()
     second = train("second", home=home)
     assert {x for x in listing(folder) if x.endswith("-cache")} == programs
     assert leaf_bytes(second.params) == leaf_bytes(first.params)

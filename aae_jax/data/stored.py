@@ -1,8 +1,10 @@
 """Images that are too many for the memory: they stay on disk, and are read by rows."""
 
 import math
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -107,14 +109,35 @@ def stored_array(
     some = np.unique(np.linspace(0, len(array) - 1, at_a_time, dtype=np.int64))
     refuse_zeros_and_ones(np.asarray(array[some]), where)
 
+    scattered = _mapped_for_scattered_reads(array)
+
     def read(rows: Rows) -> NDArray[np.uint8]:
         images = np.empty((len(rows), *shape), np.uint8)
         for first in range(0, len(rows), at_a_time):
-            of_these = rows[first : first + at_a_time]
+            some = rows[first : first + at_a_time]
+            together = np.ptp(some) < 4 * len(some)
             images[first : first + at_a_time] = as_images(
-                np.asarray(array[of_these]), where, image_size=image_size, rows=of_these
+                np.asarray((array if together else scattered)[some]),
+                where,
+                image_size=image_size,
+                rows=some,
             )
         return images
 
     height, width, channels = shape
     return StoredImages(read, np.arange(len(array)), (height, width, channels))
+
+
+def _mapped_for_scattered_reads(array: np.ndarray) -> np.ndarray:
+    """The same array, if a memory map; the system reads no more than it is asked for.
+
+    Otherwise it reads much beside every image, in the hope that it comes next.
+    """
+    if not isinstance(array, np.memmap) or array.filename is None:
+        return array
+    with Path(array.filename).open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if hasattr(mapped, "madvise"):  # not on Windows
+        mapped.madvise(mmap.MADV_RANDOM)
+    order = "C" if array.flags.c_contiguous else "F"
+    return np.ndarray(array.shape, array.dtype, mapped, array.offset, order=order)
