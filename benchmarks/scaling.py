@@ -107,6 +107,37 @@ def tables(numbers: Mapping[str, Any]) -> str:
     """What was measured beside the fit, and what the fit says of more devices."""
     core = fit_computer(numbers["steps"])
     loopback = fit_network(numbers["all_reduces"])
+    reading = {row["source"]: row["images_per_second"] for row in numbers["reading"]}
+    rates = ", ".join(f"{rate:,.0f} of {source}" for source, rate in reading.items())
+    parts = [
+        *_fits(numbers, core, loopback),
+        f"A process reads {rates} images a second.\n",
+        "| devices | images a batch | ms a step | images/s | of ideal | read as PNG |",
+        "|---|---|---|---|---|---|",
+        *_predictions(
+            "a core each, 10 Gb/s",
+            core,
+            floats_of_phases(GUIDE),
+            near=ETHERNET,
+            far=ETHERNET,
+            reading=reading["PNG files"],
+        ),
+        *_predictions(
+            "an H200 each, NVLink to 8, then 400 Gb/s",
+            fit_computer(GPU_STEPS),
+            floats_of_phases(CLASSES),
+            near=NVLINK,
+            far=INFINIBAND,
+            reading=reading["PNG files"],
+        ),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _fits(
+    numbers: Mapping[str, Any], core: Computer, loopback: Network
+) -> Sequence[str]:
+    """What was measured beside what the model says of it."""
     guide = floats_of_phases(GUIDE)
     steps = [
         (row["images"], row["seconds"], core.fixed + core.each * row["images"])
@@ -128,40 +159,14 @@ def tables(numbers: Mapping[str, Any]) -> str:
         )
         for row in numbers["trainings"]
     ]
-    told = (
-        f"That is {1e3 * core.fixed:.1f} ms a step and {1e3 * core.each:.3f} ms an "
-        f"image on a core, {1e6 * loopback.latency:.0f} us a message and "
-        f"{loopback.rate / 1e9:.2f} GB/s between processes here.\n"
-    )
-    reading = {row["source"]: row["images_per_second"] for row in numbers["reading"]}
-    rates = ", ".join(f"{rate:,.0f} of {source}" for source, rate in reading.items())
-    slowest = min(reading.values())
-    parts = [
+    return (
         _beside("images a batch", steps),
         _beside("processes | arrays | bytes added up", all_reduces),
-        told,
+        f"That is {1e3 * core.fixed:.1f} ms a step and {1e3 * core.each:.3f} ms an "
+        f"image on a core, {1e6 * loopback.latency:.0f} us a message and "
+        f"{loopback.rate / 1e9:.2f} GB/s between processes here.\n",
         _beside("processes of train.py, batches of 100", trainings),
-        f"A process reads {rates} images a second.\n",
-        "| devices | images a batch | ms a step | images/s | of ideal | read as PNG |",
-        "|---|---|---|---|---|---|",
-        *_predictions(
-            "a core each, 10 Gb/s",
-            core,
-            guide,
-            near=ETHERNET,
-            far=ETHERNET,
-            reading=slowest,
-        ),
-        *_predictions(
-            "an H200 each, NVLink to 8, then 400 Gb/s",
-            fit_computer(GPU_STEPS),
-            floats_of_phases(CLASSES),
-            near=NVLINK,
-            far=INFINIBAND,
-            reading=slowest,
-        ),
-    ]
-    return "\n".join(parts) + "\n"
+    )
 
 
 def _beside(what: str, rows: Sequence[tuple[Any, float, float]]) -> str:
