@@ -149,7 +149,7 @@ def _check_limit(
     if memory_limit < at_once * step_bytes:
         needed = math.ceil(1000 * at_once * step_bytes / 2**30) / 1000
         raise UserError(
-            f"--memory-limit {memory_limit / 2**30:.2g} is too small for batches of "
-            f"{batch_size} images, of which {at_once} are in memory at a time; use "
+            f"--memory-limit {memory_limit / 2**30:.2g} is too small: {at_once} "
+            f"batches of {batch_size} images are in memory at a time; use "
             f"--memory-limit {needed:g} or more, or a smaller --batch-size"
         )

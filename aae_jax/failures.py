@@ -5,11 +5,14 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from aae_jax.errors import RunError, UserError
 from aae_jax.signals import Interrupted
 from aae_jax.supervisor import ENDED, is_watched
+
+_STOPPED = "stopped; what was saved before is intact"
 
 
 def exit_status(main: Callable[[], None], *, script: str) -> int:
@@ -30,7 +33,8 @@ def _status(main: Callable[[], None], *, script: str) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        main()
+        with _unraisable_ends(script):
+            main()
         sys.stdout.flush()
     except UserError as error:
         return _tell(script, error, 2)
@@ -46,7 +50,7 @@ def _status(main: Callable[[], None], *, script: str) -> int:
             2,
         )
     except KeyboardInterrupt:
-        return _tell(script, "stopped; what was saved before is intact", 130)
+        return _tell(script, _STOPPED, 130)
     except BrokenPipeError:
         # Whoever read our output has enough of it, as `head` does after ten lines.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -62,6 +66,23 @@ def _status(main: Callable[[], None], *, script: str) -> int:
         traceback.print_exc()
         return _tell(script, "this is a mistake of ours; please report the above", 1)
     return 0
+
+
+@contextlib.contextmanager
+def _unraisable_ends(script: str) -> Iterator[None]:
+    """End at a Ctrl-C that came where Python drops exceptions, as in callbacks."""
+    before = sys.unraisablehook
+
+    def hook(dropped: Any) -> None:
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
+            return before(dropped)
+        os._exit(_tell(script, _STOPPED, 130))
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _is_of_runtime(error: Exception) -> bool:

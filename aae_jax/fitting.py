@@ -163,7 +163,8 @@ def _train(
                 job, folders, carries, stop=stop, seconds=seconds, say=say
             )
         if stop.number is not None:
-            raise _stopped(job, folders, int(carries[0].state.step), stop.number)
+            step = int(carries[0].state.step)
+            raise _stopped(job, folders, step, stop.number, options=options)
         runs = [
             Run(folder, record, job.model, carry.state.weights, plan.total_steps)
             for folder, record, carry in zip(folders, records, carries, strict=True)
@@ -258,16 +259,31 @@ def _compile(
 
 
 def _stopped(
-    job: Job, folders: Sequence[RunFolder], step: int, number: int
+    job: Job,
+    folders: Sequence[RunFolder],
+    step: int,
+    number: int,
+    *,
+    options: RunOptions,
 ) -> Interrupted:
-    place, again = folders[0].path, ""
+    place, again = folders[0].path, []
     if len(folders) > 1:
-        again = f" --seeds {len(folders)} --seed {job.config.seed}"
+        again = ["--seeds", len(folders), "--seed", job.config.seed]
         place = place.parent
+    # What config.json does not tell a command that goes on.
+    if options.data_dir is not None:
+        again += ["--data-dir", options.data_dir]
+    if options.memory_limit is not None:
+        again += ["--memory-limit", options.memory_limit]
+    if options.devices > 1:
+        again += ["--devices", options.devices]
+    if options.no_figures:
+        again += ["--no-figures"]
+    command = ["python", "train.py", "--resume", "--run-dir", place, *again]
     return Interrupted(
         number,
         f"stopped and saved at step {step} of {job.plan.total_steps}; go on with "
-        f"'python train.py --resume --run-dir {shlex.quote(str(place))}{again}'",
+        f"'{shlex.join(map(str, command))}'",
     )
 
 

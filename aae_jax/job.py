@@ -94,13 +94,13 @@ def prepare(
     labels = [kept_labels(each, dataset, say=tell) for each in configs]
     if phases is None and not config.reads_labels:
         labels = [None for _ in configs]  # phases of a user's own may read them
+    limit = limit_in_bytes(options.memory_limit) or default_memory_limit()
+    feeds = _make_feeds(configs, dataset, labels, mesh=mesh, memory_limit=limit)
     record = make_record(
         config, dataset, options, phases=phases, together=len(seeds), say=tell
     )
     records = [replace(record, config=each) for each in configs]
     refuse_disagreement(_shared(records[0]))
-    limit = limit_in_bytes(options.memory_limit) or default_memory_limit()
-    feeds = _make_feeds(configs, dataset, labels, mesh=mesh, memory_limit=limit)
     refuse_disagreement(_places(feeds[0]), instead="give all the same --memory-limit")
     step = make_step(config, prior=prior, phases=phases)
     start = make_start(

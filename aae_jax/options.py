@@ -142,7 +142,7 @@ def limit_in_bytes(gibibytes: float | None) -> int | None:
     if not 0 < gibibytes <= 1e6:
         raise UserError(
             f"memory_limit={gibibytes:g} is out of range; give --memory-limit the GiB "
-            "that the data may take, such as 4"
+            "that images may take, more than 0, such as 4"
         )
     return int(gibibytes * 2**30)
 

@@ -255,7 +255,8 @@ def write_or_check_record(
     if stored.dataset["fingerprint"] != record.dataset["fingerprint"]:
         raise UserError(
             f"the images are not those that {folder.path} was trained on "
-            f"({stored.dataset['name']!r}); give the same --dataset"
+            f"({stored.dataset['name']!r}); give the same --dataset as it was then, or "
+            f"begin a new run with --init-from {shlex.quote(str(folder.path))}"
         )
     if stored.phases != record.phases:
         raise UserError(

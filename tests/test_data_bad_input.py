@@ -322,9 +322,8 @@ def test_one_image_is_too_few(tmp_path):
 def test_mixed_sizes_name_two_files(tmp_path):
     for name, size in (("a", (4, 5)), ("b", (4, 5)), ("c", (7, 5))):
         Image.new("L", size).save(tmp_path / f"{name}.png")
-    assert_refused(
-        tmp_path, f"{tmp_path / 'a.png'} has 4 x 5 pixels and {tmp_path / 'c.png'}"
-    )
+    first, third = tmp_path / "a.png", tmp_path / "c.png"
+    assert_refused(tmp_path, f"{first} has 4 x 5 pixels (width x height) and {third}")
     assert_refused(tmp_path, "--image-size")
 
 

@@ -122,7 +122,7 @@ def test_a_limit_too_small_for_a_batch_is_refused_with_one_that_is_not(
     DiskFeed(*arguments, memory_limit=needed)
     with pytest.raises(UserError, match=r"--memory-limit 0\.001 or more"):
         DiskFeed(*arguments, memory_limit=needed - 1)
-    with pytest.raises(UserError, match=f"of which {6 * AT_ONCE} are in memory"):
+    with pytest.raises(UserError, match=f"{6 * AT_ONCE} batches of 20 images"):
         DiskFeed(*arguments, memory_limit=2 * needed, n_runs=3)
 
 
@@ -236,7 +236,7 @@ def test_train_and_evaluate_read_from_disk(call_script, data_file, tmp_path):
     ended = call_script("train.py", *flags, *limit)
     assert ended.status == 0, ended.stderr
     assert "tiny.npz, whose images are more than the 0.02 MiB of" in ended.stderr
-    assert "reading 400 images once, to know them again" in ended.stderr
+    assert "reading 400 training images once, to know them again" in ended.stderr
     codes = {}
     for name, more in (("disk", limit), ("memory", ())):
         out = tmp_path / f"{name}.npz"
@@ -257,5 +257,6 @@ def test_a_limit_too_small_is_said_before_anything_is_written(
     flags = ("--dataset", data_file, "--batch-size", 300, "--memory-limit", 1e-5)
     ended = run_script("train.py", *flags, "--run-dir", "run", cwd=tmp_path)
     assert (ended.status, ended.stdout) == (2, "")
-    assert "train.py: --memory-limit 1e-05 is too small for batches" in ended.stderr
+    (_, sentence) = ended.stderr.splitlines()  # before anything is read, too
+    assert sentence.startswith("train.py: --memory-limit 1e-05 is too small: ")
     assert list(tmp_path.iterdir()) == []

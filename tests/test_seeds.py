@@ -112,7 +112,7 @@ def test_stopped_and_resumed_they_end_with_the_same_bits(
     process.send_signal(signal.SIGTERM)
     ended = wait(process)
     assert ended.status == 128 + signal.SIGTERM
-    assert "--resume --run-dir both --seeds 2 --seed 4'" in ended.stderr
+    assert "--resume --run-dir both --seeds 2 --seed 4 --no-figures'" in ended.stderr
     (stopped,) = checkpoint_steps(place / "seed4" / "checkpoints")
     resume = ("--resume", "--run-dir", "both", "--no-figures", *several)
     process = start_script("train.py", *resume, cwd=tmp_path)

@@ -112,3 +112,26 @@ def test_outside_the_main_thread_nothing_is_handled():
 @pytest.mark.parametrize(("number", "status"), [(2, 130), (15, 143)])
 def test_the_exit_status_is_that_of_the_shell(number, status):
     assert Interrupted(number, "stopped").exit_status == status
+
+
+def test_a_stop_that_python_drops_ends_the_script_all_the_same():
+    """As in a callback of the garbage collector, where an exception goes nowhere."""
+    program = """
+import sys
+from aae_jax.failures import exit_status
+
+class Dropping:
+    def __del__(self):
+        raise KeyboardInterrupt
+
+def main():
+    Dropping()
+    print("went on")
+
+sys.exit(exit_status(main, script="train.py"))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert ended.stderr == "train.py: stopped; what was saved before is intact\n"

@@ -122,7 +122,8 @@ class Dataset:
             dtype = np.dtype(np.uint8 if field.startswith("x") else np.int32)
             digest.update(f"{field} {array.shape} {dtype.str};".encode())
             if isinstance(array, StoredImages) and say is not None:
-                say(f"reading {len(array):,} images once, to know them again")
+                which = "training" if field == "x_train" else "test"
+                say(f"reading {len(array):,} {which} images once, to know them again")
             for some in _pieces(array):
                 digest.update(np.ascontiguousarray(some).data)
         return digest.hexdigest()

@@ -73,7 +73,8 @@ def check_size(
     """
     if image.shape[:2] != tuple(shape[:2]):
         raise UserError(
-            f"{first} has {_size(shape)} pixels and {name} has {_size(image.shape)}; "
+            f"{first} has {_size(shape)} pixels (width x height) and {name} has "
+            f"{_size(image.shape)}; "
             "images must be of one size, or train with "
             f"--image-size {shape[0]} {shape[1]} to scale them"
         )

@@ -30,7 +30,7 @@ PARTS = {
     "y_test": "t10k-labels",
 }
 IMAGES = ("x", "x_test")
-_UNPACKED = "; unpacked, by gunzip, images may stay on disk"
+_UNPACKED = ", or unpack it with gunzip: then images may stay on disk"
 
 
 def read_idx(path: Path, *, memory_limit: int, may_map: bool = False) -> np.ndarray:

@@ -212,7 +212,7 @@ def _read_array(
     stream: IO[bytes], layout: _Layout, where: object, *, memory_limit: int
 ) -> np.ndarray:
     """The numbers after the header that was read from the stream."""
-    unpacked = "; as numpy.savez saves them, unpacked, images may stay on disk"
+    unpacked = ", or save it again with numpy.savez: images not packed may stay on disk"
     check_memory(layout.nbytes, where, limit=memory_limit, instead=unpacked)
     flat = read_exactly(stream, layout.nbytes, where).view(layout.dtype)
     return flat.reshape(layout.shape, order="F" if layout.fortran else "C")
