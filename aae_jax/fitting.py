@@ -266,19 +266,12 @@ def _stopped(
     *,
     options: RunOptions,
 ) -> Interrupted:
-    place, again = folders[0].path, []
+    place = folders[0].path
+    again: list[Any] = []
     if len(folders) > 1:
         again = ["--seeds", len(folders), "--seed", job.config.seed]
         place = place.parent
-    # What config.json does not tell a command that goes on.
-    if options.data_dir is not None:
-        again += ["--data-dir", options.data_dir]
-    if options.memory_limit is not None:
-        again += ["--memory-limit", options.memory_limit]
-    if options.devices > 1:
-        again += ["--devices", options.devices]
-    if options.no_figures:
-        again += ["--no-figures"]
+    again += options.flags_to_go_on
     command = ["python", "train.py", "--resume", "--run-dir", place, *again]
     return Interrupted(
         number,

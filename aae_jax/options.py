@@ -1,6 +1,7 @@
 """What the scripts are asked for beside the config: where, from where, how loud."""
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from aae_jax.checks import check_number
@@ -34,6 +35,17 @@ class RunOptions:
     def __post_init__(self) -> None:
         """Take strings too, and `~` as shells do."""
         _expand(self, "run_dir", "init_from", "data_dir")
+
+    @property
+    def flags_to_go_on(self) -> tuple[str, ...]:
+        """Flags of a command that goes on as this one, which no config.json keeps."""
+        valued = {
+            "--data-dir": self.data_dir,
+            "--memory-limit": self.memory_limit,
+            "--devices": self.devices if self.devices > 1 else None,
+        }
+        flags = [(flag, str(each)) for flag, each in valued.items() if each is not None]
+        return (*chain(*flags), *(["--no-figures"] if self.no_figures else []))
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aae_jax.data import Dataset
-from aae_jax.data.stored import Images, select
+from aae_jax.data.stored import Images, StoredImages, select
 from aae_jax.holdout import hold_out
 from aae_jax.run import Run
 
-MOST_IMAGES, MOST_BYTES = 20_000, 2**30
+MOST_IMAGES = 20_000
 """Of a larger split so many images are measured and drawn; of more, minutes go by."""
+MOST_BYTES = 2**28
+"""Of images on disk no more than fit in that."""
 
 Labels = NDArray[np.int32] | None
 Split = tuple[NDArray[np.uint8], Labels]
@@ -36,7 +38,9 @@ def measured_of_split(dataset: Dataset, split: str) -> Split:
 
 
 def _measured(x: Images, y: Labels) -> Split:
-    n = min(len(x), MOST_IMAGES, MOST_BYTES * len(x) // x.nbytes)
+    n = min(len(x), MOST_IMAGES)
+    if isinstance(x, StoredImages):
+        n = min(n, MOST_BYTES * len(x) // x.nbytes)
     if n == len(x):
         return x[:], y
     rows = np.arange(n) * len(x) // n

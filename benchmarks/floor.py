@@ -4,6 +4,10 @@ For each product of the step (see `PRODUCTS`) the best rate that a matrix produc
 that shape reaches on this machine, in XLA, NumPy's BLAS or PyTorch's, whichever is
 fastest. To their sum comes one pass over what Adam reads and writes, at the rate of the
 machine's memory. Everything else a step does counts as nothing.
+
+    python benchmarks/floor.py
+
+prints the sums over all products by each library and by the best at each shape.
 """
 
 import time
@@ -77,6 +81,20 @@ def milliseconds(rounds: int = 3) -> dict[str, float]:
     }
 
 
+def main() -> None:
+    """Print milliseconds of a step's products, and of Adam's pass."""
+    taken = {
+        product: [1e3 * _best(run, rounds=3) for run in _ways(*product)]
+        for product in PRODUCTS
+    }
+    for index, library in enumerate(("XLA", "NumPy", "PyTorch")):
+        total = sum(PRODUCTS[each] * times[index] for each, times in taken.items())
+        print(f"products by {library}: {total:.1f} ms")
+    best = sum(PRODUCTS[each] * min(times) for each, times in taken.items())
+    print(f"by the best at each shape: {best:.1f} ms")
+    print(f"Adam: {milliseconds()['adam']:.1f} ms")
+
+
 def _ways(kind: str, shape: Shape) -> list[Callable[[], object]]:
     """The same product by each library."""
     rows, n_in, n_out = shape
@@ -126,3 +144,7 @@ def _bandwidth(rounds: int) -> float:
         a = add(a, b).block_until_ready()
 
     return 3 * 4 * n / _best(run, rounds, repeats=3)
+
+
+if __name__ == "__main__":
+    main()

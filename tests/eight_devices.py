@@ -59,7 +59,7 @@ def train(
     config = Config(
         model=model,
         **DATA_OF.get(model, {}),
-        n_classes=None if model == "aae" else 4,
+        n_classes=None if model in ("aae", "aae-joint") else 4,
         hidden=(24, 24),
         batch_size=BATCH,
         steps=1000,

@@ -19,7 +19,7 @@ from aae_jax.variants import VARIANTS
 pytest_plugins = ["script_fixtures"]
 
 PROGRAM = Path(__file__).with_name("eight_devices.py")
-PLAIN, FROM_DISK, NORMALIZED = "aae", "aae@disk", "semi-supervised"
+PLAIN, JOINT, FROM_DISK, NORMALIZED = "aae", "aae-joint", "aae@disk", "semi-supervised"
 
 
 def compare(dtype, steps, *models):
@@ -34,10 +34,10 @@ def compare(dtype, steps, *models):
 
 @pytest.fixture(scope="module")
 def ten_steps():
-    return compare("float32", 10, PLAIN, FROM_DISK, NORMALIZED)
+    return compare("float32", 10, PLAIN, JOINT, FROM_DISK, NORMALIZED)
 
 
-@pytest.mark.parametrize("model", [PLAIN, FROM_DISK, NORMALIZED])
+@pytest.mark.parametrize("model", [PLAIN, JOINT, FROM_DISK, NORMALIZED])
 def test_eight_devices_train_as_one_does(ten_steps, model):
     assert ten_steps[model]["difference"] < 1e-5
 
@@ -48,9 +48,9 @@ def test_what_differs_is_rounding():
     assert fifty_steps["clustering"]["difference"] < 1e-13
 
 
-@pytest.mark.parametrize("model", [PLAIN, FROM_DISK])
+@pytest.mark.parametrize("model", [PLAIN, JOINT, FROM_DISK])
 def test_a_phase_adds_up_its_gradients_in_one_all_reduce(ten_steps, model):
-    assert ten_steps[model]["all_reduces"] == len(VARIANTS[PLAIN])
+    assert ten_steps[model]["all_reduces"] == len(VARIANTS[model.removesuffix("@disk")])
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,13 @@ def test_places_are_strings_too_and_home_is_meant_by_a_tilde(tmp_path, monkeypat
     assert options.init_from == tmp_path
 
 
+def test_a_command_that_goes_on_has_the_flags_that_no_run_keeps():
+    assert RunOptions(run_dir="run", quiet=True).flags_to_go_on == ()
+    options = RunOptions(data_dir="d", memory_limit=0.05, devices=4, no_figures=True)
+    flags = "--data-dir d --memory-limit 0.05 --devices 4 --no-figures"
+    assert options.flags_to_go_on == tuple(flags.split())
+
+
 def test_a_run_starts_from_the_weights_of_another(tiny_config, tiny_dataset, tmp_path):
     config = dataclasses.replace(tiny_config, model="autoencoder")
     first = fit(config, dataset=tiny_dataset, options=quiet(tmp_path / "first"))

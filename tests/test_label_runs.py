@@ -73,8 +73,7 @@ def data_of(model, dataset):
     return dataclasses.replace(dataset, y_train=y)
 
 
-# Their states hold more than that of aae: statistics, cluster heads, more phases.
-@pytest.mark.parametrize("model", ["semi-supervised", "clustering", "dim-reduction"])
+@pytest.mark.parametrize("model", SETTINGS)
 def test_a_run_that_was_stopped_ends_with_the_same_bits(
     model, trained, tiny_dataset, tmp_path
 ):
