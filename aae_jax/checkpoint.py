@@ -11,7 +11,8 @@ import logging
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,9 @@ from aae_jax.errors import RunError
 from aae_jax.messages import Say
 from aae_jax.processes import is_first
 
+KEPT = 3
 _STATE = "state"
+_BESIDE_CHECKPOINTS = 2**23  # bytes for the log, curves and pictures of a usual run
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def save_checkpoint(
     state: Any,
     *,
     step: int,
-    keep: int = 3,
+    keep: int = KEPT,
     record: Mapping[str, Any] | None = None,
 ) -> Path:
     """Save a tree of JAX arrays, typed keys included; return the checkpoint's folder.
@@ -100,10 +103,48 @@ def save_checkpoint(
         if is_first():
             remove_leftovers(folder)
         raise RunError(
-            f"the checkpoint of step {step} could not be saved in {folder} "
-            f"({error.strerror or error}); those saved before it are intact"
+            f"the checkpoint of step {step} could not be saved "
+            f"({error.strerror or error}); {last_good(folder)}"
         ) from error
     return final
+
+
+def require_space(folders: Sequence[Path], state: Any, *, keep: int = KEPT) -> None:
+    """Refuse to begin what the disk has no room for: all checkpoints that are kept.
+
+    What other programs write later, and quotas, are not known: saves look again.
+
+    Args:
+      folders: `checkpoints/` of runs that are written side by side, there or not yet.
+      state: a tree of arrays or `jax.ShapeDtypeStruct`, as each run saves it.
+      keep: as in `save_checkpoint`, which for a moment has one more.
+
+    Raises:
+      RunError: with what there is and what is needed.
+    """
+    leaves = _named_leaves(state).values()
+    size = sum(_template(leaf).nbytes for leaf in leaves)
+    kept = sum(len(completed(folder)) for folder in folders)
+    needed = (len(folders) * (keep + 1) - kept) * size + _BESIDE_CHECKPOINTS
+    place = next(each for each in folders[0].absolute().parents if each.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise RunError(
+            f"the disk of {place} has {free / 2**20:,.1f} MiB left, and checkpoints, "
+            f"log and pictures take up to {needed / 2**20:,.1f} MiB; free some, or "
+            "choose another --run-dir"
+        )
+
+
+def last_good(folder: Path) -> str:
+    """`the last good checkpoint is that of step 200 in ...`, to end a sentence with."""
+    saved = checkpoint_steps(folder)
+    if not saved:
+        return f"nothing had been saved in {folder} yet"
+    return (
+        f"the last good checkpoint is that of step {saved[0]} in {folder}, and "
+        "--resume goes on from there"
+    )
 
 
 def load_checkpoint(

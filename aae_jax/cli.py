@@ -116,6 +116,11 @@ def training_request(argv: Sequence[str]) -> TrainingRequest:
     limit_in_bytes(options.memory_limit)
     if config.prior == "custom":
         raise UserError("prior='custom' is for Python; choose a named --prior here")
+    if options.accept_changed_data and not options.resume:
+        raise UserError(
+            "--accept-changed-data is for going on with a run; add --resume, or leave "
+            "it out"
+        )
     if flags.seeds is not None:
         check_seeds(flags.seeds, first=config.seed)
     if options.init_from is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from aae_jax.checkpoint import require_space
 from aae_jax.config import Config
 from aae_jax.data import Dataset
 from aae_jax.devices import on_each, one_copy
@@ -197,6 +198,7 @@ def _begin(
 
     def write_or_check() -> None:
         nonlocal records
+        require_space([folder.checkpoints for folder in folders], job.start.like)
         if not all(folder.config_file.exists() for folder in folders):
             refuse_apart(folders)
         records = [

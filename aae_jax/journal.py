@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from aae_jax.board import Board
-from aae_jax.checkpoint import checkpoint_steps, save_checkpoint
+from aae_jax.checkpoint import last_good, save_checkpoint
 from aae_jax.devices import one_copy
 from aae_jax.errors import RunError
 from aae_jax.loop import NEVER, LoopState
@@ -88,7 +88,10 @@ class Journal:
             line["validation"], z = self._measure(weights)
         except FloatingPointError:
             self._refuse("the codes or errors of held-out images", steps)
-        self.folder.append_log(line)
+        try:
+            self.folder.append_log(line)
+        except RunError as error:
+            raise RunError(f"{error}; {last_good(self.folder.checkpoints)}") from error
         self._board.epoch(line, weights, z)
         return line
 
@@ -108,12 +111,9 @@ class Journal:
         when = f"between steps {before} and {step}"
         if first is not None:
             when = f"at step {first}, {when}"
-        place = self.folder.checkpoints
-        saved = checkpoint_steps(place)
-        good = f"that of step {saved[0]}" if saved else "none, it had not saved yet"
         raise RunError(
-            f"{what} became NaN or infinite {when}; nothing after it was saved, the "
-            f"last good checkpoint is {good} in {place}; try lower rates, such as "
+            f"{what} became NaN or infinite {when}; nothing after it was saved; "
+            f"{last_good(self.folder.checkpoints)}; try lower rates, such as "
             "--reconstruction-rate 0.0003"
         )
 

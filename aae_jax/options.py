@@ -18,6 +18,8 @@ class RunOptions:
     resume: bool = False
     """Go on with the run in --run-dir, or begin one there; without --run-dir with the
     newest one."""
+    accept_changed_data: bool = False
+    """Go on, with --resume, though the images or labels are not those of before."""
     init_from: Path | None = None
     """Start from the weights of another run."""
     data_dir: Path | None = None

@@ -271,9 +271,11 @@ def make_new_folder(config: Config) -> RunFolder:
 
 def _make(path: Path, *, exist_ok: bool) -> bool:
     """Make a folder; False where it exists and may not."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
     try:
         path.mkdir(parents=exist_ok, exist_ok=exist_ok)
-        flush(path.absolute().parent)
+        for made in missing:
+            flush(made.absolute().parent)
     except OSError as error:
         if isinstance(error, FileExistsError) and not exist_ok:
             return False

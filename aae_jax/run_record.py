@@ -17,7 +17,8 @@ class RunRecord:
       config: as the run uses it, its length in steps.
       image_shape: `(height, width, channels)`.
       n_train: images trained on, those held out not counted.
-      dataset: name, fingerprint (SHA-256) and class names of the data.
+      dataset: name, fingerprint (SHA-256), class names and shapes of the data; runs of
+        earlier versions have no shapes.
       environment: versions, platform, device, cores.
       command: what was typed.
       phases: names of the phases that were given in Python; None for a variant's own.
@@ -61,7 +62,9 @@ class RunRecord:
             *(record.phases or ()),
             *(() if record.init_from is None else (record.init_from,)),
         ]
+        shapes = dict(record.dataset.get("shapes", {})).values()
         counts = [*record.image_shape, record.n_train]
+        counts += [each for shape in shapes for each in shape or ()]
         if not all(is_count(count) for count in counts) or not all(
             isinstance(text, str) for text in texts
         ):

@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +197,7 @@ def make_record(
             "name": dataset.name,
             "fingerprint": dataset.fingerprint(say=say),
             "class_names": dataset.class_names,
+            "shapes": dataset.shapes,
         },
         environment=this_environment(devices=options.devices, together=together),
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -252,12 +253,7 @@ def write_or_check_record(
         return record
     stored = folder.read_record()
     stored.resumed(dataclasses.asdict(record.config) | {"epochs": None})
-    if stored.dataset["fingerprint"] != record.dataset["fingerprint"]:
-        raise UserError(
-            f"the images are not those that {folder.path} was trained on "
-            f"({stored.dataset['name']!r}); give the same --dataset as it was then, or "
-            f"begin a new run with --init-from {shlex.quote(str(folder.path))}"
-        )
+    changed = _changed_data(folder, stored, options, now=record)
     if stored.phases != record.phases:
         raise UserError(
             f"{folder.path} was trained with phases={stored.phases}, got "
@@ -268,7 +264,53 @@ def write_or_check_record(
             f"{folder.path} began with {stored.init_from or 'random weights'}, got "
             f"--init-from {record.init_from}; leave it out, or begin a new run"
         )
-    changed = difference(stored.environment, record.environment)
+    elsewhere = difference(stored.environment, record.environment)
+    if elsewhere:
+        say(f"this is not where the run began, so bits may differ: {elsewhere}")
     if changed:
-        say(f"this is not where the run began, so bits may differ: {changed}")
+        say(f"going on with other data: {changed}")
+        stored = dataclasses.replace(stored, dataset=record.dataset)
+        folder.write_record(stored)
     return stored
+
+
+def _changed_data(
+    folder: RunFolder, stored: RunRecord, options: RunOptions, *, now: RunRecord
+) -> str:
+    """How the data differ from those that a run was trained on; '' if they do not.
+
+    Raises:
+      UserError: they do, and that is not accepted; or the training images are more,
+        fewer or of another size, which no flag accepts: all of them would be split
+        anew, and images that were trained on be measured.
+    """
+    if stored.dataset["fingerprint"] == now.dataset["fingerprint"]:
+        return ""
+    changes = _told_changes(stored.dataset, now.dataset)
+    others = (stored.n_train, stored.image_shape) != (now.n_train, now.image_shape)
+    if options.accept_changed_data and not others:
+        return changes
+    accept = "" if others else "accept that with --accept-changed-data, or "
+    raise UserError(
+        f"the data are not those that {folder.path} was trained on "
+        f"({stored.dataset['name']!r}): {changes}; give the same --dataset as it was "
+        f"then, {accept}begin a new run with --init-from "
+        f"{shlex.quote(str(folder.path))}"
+    )
+
+
+def _told_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """`y_train was [400] and is [300]`, and both hashes."""
+    shapes = then.get("shapes", {})  # runs of earlier versions have none
+    told = [
+        f"{name} was {_shown(shapes[name])} and is {_shown(shape)}"
+        for name, shape in now["shapes"].items()
+        if name in shapes and _shown(shapes[name]) != _shown(shape)
+    ]
+    hashes = [data["fingerprint"][:12] for data in (then, now)]
+    told.append("the SHA-256 was {}... and is {}...".format(*hashes))
+    return ", ".join(told)
+
+
+def _shown(shape: Sequence[int] | None) -> str:
+    return "absent" if shape is None else str(list(shape))

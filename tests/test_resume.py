@@ -3,40 +3,14 @@
 import json
 import signal
 
-import jax
-import pytest
-from checkpoint_states import files_of, leaf_bytes
+from checkpoint_states import files_of
+from same_run import assert_same_run
 from scripts import STEPS, STEPS_PER_EPOCH, TINY, wait, wait_until
 
-from aae_jax.checkpoint import checkpoint_steps, load_checkpoint
-from aae_jax.loop import init_loop
+from aae_jax.checkpoint import checkpoint_steps
 from aae_jax.run_folder import RunFolder
-from aae_jax.training import make_step
 
 pytest_plugins = ["script_fixtures"]
-
-TIMINGS = ("seconds", "images_per_second")
-
-
-def all_leaves(folder):
-    """Names, types and bits of parameters, optimizer states, sums, key and step."""
-    record = folder.read_record()
-    like = jax.eval_shape(
-        lambda key: init_loop(
-            record.config,
-            key,
-            step=make_step(record.config),
-            image_shape=record.image_shape,
-        ),
-        jax.random.key(record.config.seed),
-    )
-    loaded = load_checkpoint(folder.checkpoints, like, say=pytest.fail)
-    return loaded.step, leaf_bytes(loaded.state)
-
-
-def log_without_timings(folder):
-    lines = [json.loads(line) for line in folder.log_file.read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in TIMINGS} for line in lines]
 
 
 def kill_before_it_saves(process, folder):
@@ -90,22 +64,23 @@ def terminate_after_a_look(process, folder, step, look):
     assert step < checkpoint_steps(folder.checkpoints)[0] < STEPS
 
 
+def kill_while_it_draws(process, folder):
+    """SIGKILL with all steps done and saved, and the end not yet told."""
+    wait_until(folder.figures.exists, process)
+    process.send_signal(signal.SIGKILL)
+    ended = wait(process)
+    assert ended.status == -signal.SIGKILL
+    assert "bits may differ" not in ended.stderr
+    assert checkpoint_steps(folder.checkpoints)[0] == STEPS
+    assert not folder.metrics_file.exists()
+
+
 def flip_a_bit(checkpoint):
     """In the middle of its largest file."""
     damaged = max(files_of(checkpoint), key=lambda file: file.stat().st_size)
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2] ^= 1
     damaged.write_bytes(content)
-
-
-def assert_same_run(folder, straight):
-    assert all_leaves(folder) == all_leaves(straight)
-    assert log_without_timings(folder) == log_without_timings(straight)
-    assert len(log_without_timings(folder)) == -(-STEPS // STEPS_PER_EPOCH)
-    metrics = [json.loads(each.metrics_file.read_text()) for each in (folder, straight)]
-    for each in metrics:
-        assert all(each.pop(name) > 0 for name in TIMINGS)
-    assert metrics[0] == metrics[1]
 
 
 def test_stopped_killed_and_resumed_it_ends_with_the_same_bits(
@@ -125,18 +100,16 @@ def test_stopped_killed_and_resumed_it_ends_with_the_same_bits(
     kill_after_it_logged(train("--resume"), folder, step)
     terminate_after_a_look(train("--resume"), folder, step, look)
     # Compiled anew: the bits are the program's, not those of one compilation.
-    ended = wait(train("--resume", "--no-figures", cache=tmp_path / "compiled"))
-    assert ended.status == 0, ended.stderr
-    assert ended.stderr.endswith("\nmeasuring on the test images\n")
-    assert not folder.figures.exists()
-    assert "bits may differ" not in ended.stderr
+    kill_while_it_draws(train("--resume", cache=tmp_path / "compiled"), folder)
+    line = ("--resume", "--run-dir", folder.path, "--quiet", "--no-figures")
+    ended = call_script("train.py", *line)
+    assert (ended.status, ended.stderr) == (0, "")
     assert_same_run(folder, straight)
 
     # One flipped bit in the newest: that is said, and the one before used.
     newest, before, _ = checkpoint_steps(folder.checkpoints)
     folder.metrics_file.unlink()
     flip_a_bit(folder.checkpoints / f"{newest:08d}")
-    line = ("--resume", "--run-dir", folder.path, "--quiet", "--no-figures")
     ended = call_script("train.py", *line)
     assert ended.status == 0, ended.stderr
     (warning,) = ended.stderr.splitlines()  # --quiet is silent but for warnings

@@ -16,6 +16,7 @@ from aae_jax.errors import UserError
 from aae_jax.messages import Say
 
 SPLIT_SEED = 0
+_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _HASHED_BYTES = 2**24  # at a time
 
 
@@ -108,13 +109,19 @@ class Dataset:
         _, height, width, channels = self.x_train.shape
         return height, width, channels
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...] | None]:
+        """Of each array by its name; None where there are no labels."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        return {name: None if a is None else a.shape for name, a in arrays.items()}
+
     def fingerprint(self, *, say: Say | None = None) -> str:
         """SHA-256, in hexadecimal, over the arrays' names, shapes, dtypes and bytes.
 
         Images on disk are all read for it, which `say` is told.
         """
         digest = hashlib.sha256()
-        for field in ("x_train", "y_train", "x_test", "y_test"):
+        for field in _ARRAYS:
             array = getattr(self, field)
             if array is None:
                 digest.update(f"{field} none;".encode())

@@ -1,0 +1,122 @@
+"""A disk that is full, too small, read-only or forbidden: said, and nothing is lost."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+from scripts import DEADLINE, ROOT, Ended, listing
+
+from aae_jax.checkpoint import require_space
+from aae_jax.errors import RunError
+from aae_jax.run_folder import RunFolder
+
+pytest_plugins = ["script_fixtures"]
+
+# Linux lets anybody mount a small disk of their own, or be nobody in particular.
+OWN_DISK = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+NO_ROOT = ("unshare", "--user", "--map-user=1000")
+MOUNT = 'mount -t tmpfs -o "$1" disk "$2" && cp -r "$3" "$2" && shift 3 && exec "$@"'
+
+
+def call(*line):
+    return subprocess.run(
+        [*map(str, line)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def namespaces():
+    """Skips, and says so, where the kernel gives no namespaces to users."""
+    for line in ((*OWN_DISK, "mount -t tmpfs disk /mnt"), (*NO_ROOT, "true")):
+        if shutil.which("unshare") is None or call(*line).returncode != 0:
+            pytest.skip("no namespaces for users here: no disk to break")
+
+
+@pytest.fixture
+def unfinished(finished, tmp_path):
+    """A run that has far to go, saved once at least."""
+    folder = RunFolder(shutil.copytree(finished.folder.path, tmp_path / "run"))
+    folder.metrics_file.unlink()
+    stored = json.loads(folder.config_file.read_text())
+    stored["config"]["steps"] = 10**6
+    folder.config_file.write_text(json.dumps(stored))
+    return folder
+
+
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("full", "No space left on device"), ("forbidden", "Permission denied")],
+)
+def test_a_save_that_fails_names_the_last_good_step(
+    unfinished, finished, tmp_path, fault, reason
+):
+    disk, run = tmp_path / "disk", unfinished.path
+    disk.mkdir()
+    line = [sys.executable, ROOT / "tests" / "faulty_disk.py", fault]
+    if fault == "full":
+        size = sum(len(content or b"") for content in listing(run).values()) + 2**24
+        line = [*OWN_DISK, MOUNT, "sh", f"size={size}", disk, run, *line, disk / "run"]
+        place = disk / "run"
+    else:
+        line, place = [*NO_ROOT, *line, run], run
+    done = call(*line, finished.data_file)
+    assert done.returncode == 0, done.stderr
+    broken, mended = (Ended(**each) for each in json.loads(done.stdout))
+
+    assert (broken.status, broken.stdout) == (1, "")
+    said = broken.stderr.splitlines()[-1]
+    assert said.startswith("train.py: the checkpoint of step ")
+    assert f"could not be saved ({reason})" in said
+    assert f"is that of step 906 in {place}/checkpoints, and --resume goes on" in said
+    assert mended.status == 143, mended.stderr
+    assert "stopped and saved at step " in mended.stderr.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.parametrize(
+    ("mount", "status", "reason"),
+    [
+        ("size=4m", 1, "has 4.0 MiB left"),
+        ("size=64m,ro", 2, "cannot be made (Read-only file system)"),
+    ],
+)
+def test_a_disk_that_cannot_take_a_run_is_told_before_the_first_step(
+    finished, tmp_path, mount, status, reason
+):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    short = ("--hidden", 8, "--batch-size", 20, "--steps", 50, "--quiet")
+    place = ("--dataset", finished.data_file, "--run-dir", disk / "new")
+    script = f'mount -t tmpfs -o {mount} disk "$1"; shift; "$@"'
+    train = (sys.executable, ROOT / "train.py", *place, *short)
+    done = call(
+        *OWN_DISK, f"{script}; s=$?; ls {disk}/new; exit $s", "sh", disk, *train
+    )
+    assert done.returncode == status, done.stderr
+    said = done.stderr.splitlines()[0]
+    assert reason in said
+    assert "choose another --run-dir" in said
+    assert done.stdout == ""  # the folder is empty, if it is there
+
+
+def test_room_for_all_checkpoints_that_are_kept_is_asked_for(tmp_path):
+    place = tmp_path / "run" / "checkpoints"
+    free = shutil.disk_usage(tmp_path).free
+    require_space([place], {"x": jnp.zeros(1)})
+    quarter = {"x": jax.ShapeDtypeStruct((free // 4,), jnp.uint8)}
+    with pytest.raises(RunError, match=r"free some, or choose another --run-dir"):
+        require_space([place], quarter)
+    require_space([place], quarter, keep=1)
+    with pytest.raises(RunError, match="MiB left"):
+        require_space([place, tmp_path / "other"], quarter, keep=1)
