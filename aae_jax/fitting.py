@@ -233,7 +233,9 @@ def _run_loop(
             carries = _compile(loop, carries, job.feeds, say=say_compiling)
         step = int(carries[0].state.step)
         journals = [
-            Journal(folder, job.plan, job.model, measure.result(), first_step=step)
+            Journal(
+                folder, job.plan, job.model, measure.result(), first_step=step, say=say
+            )
             for folder in folders
         ]
         for journal in journals if is_first() else ():

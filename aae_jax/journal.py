@@ -1,5 +1,6 @@
 """What is written of a run while it trains: its log, its curves, its checkpoints."""
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, NoReturn, Self
 
@@ -12,9 +13,11 @@ from aae_jax.devices import one_copy
 from aae_jax.errors import RunError
 from aae_jax.loop import NEVER, LoopState
 from aae_jax.measure import Measure
+from aae_jax.messages import Say
 from aae_jax.phases import Model
 from aae_jax.plan import Plan
 from aae_jax.run_folder import RunFolder
+from aae_jax.stalemate import WINDOW, stalemate
 from aae_jax.training import StepInfo
 
 
@@ -32,13 +35,18 @@ class Journal:
         measure: Measure,
         *,
         first_step: int,
+        say: Say,
     ) -> None:
         self.folder = folder
         self._plan, self._measure = plan, measure
         self._model, self._first_step = model, first_step
+        self._say, self._told = say, ""
+        self._last: deque[dict[str, Any]] = deque(maxlen=WINDOW)
 
     def __enter__(self) -> Self:
-        self._board = Board(self.folder, self._model, first_step=self._first_step)
+        self._board = Board(
+            self.folder, self._model, first_step=self._first_step, say=self._say
+        )
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -93,6 +101,8 @@ class Journal:
         except RunError as error:
             raise RunError(f"{error}; {last_good(self.folder.checkpoints)}") from error
         self._board.epoch(line, weights, z)
+        self._last.append(line)
+        self._tell_stalemate()
         return line
 
     def save(self, carry: LoopState, *, step: int, seconds: float) -> None:
@@ -103,6 +113,15 @@ class Journal:
         """
         record = {"seconds": seconds}
         save_checkpoint(self.folder.checkpoints, carry, step=step, record=record)
+
+    def _tell_stalemate(self) -> None:
+        """Say when a discriminator has won or died, and again only after a change."""
+        plays = self._model.config.hyperparameters.discriminator_rate
+        what = stalemate(self._last) if plays else ""
+        kind = what.split(":")[0]
+        if what and kind != self._told:
+            self._say(f"{self.folder}: {what}")
+        self._told = kind
 
     def _refuse(
         self, what: str, steps: tuple[int, int], first: int | None = None

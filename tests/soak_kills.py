@@ -145,8 +145,8 @@ def finish(process: subprocess.Popen[bytes]) -> None:
 def files(place: Path, pattern: str | None) -> set[tuple[str, int, int]]:
     """Those of such a name, with what tells one from another that has replaced it."""
     found = set()
-    for path in place.rglob(pattern) if pattern else ():
-        with contextlib.suppress(OSError):  # it has just gone
+    with contextlib.suppress(OSError):  # something has just gone
+        for path in place.rglob(pattern) if pattern else ():
             found.add((str(path), path.stat().st_ino, path.stat().st_size))
     return found
 
