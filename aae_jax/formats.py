@@ -34,7 +34,13 @@ _ADDED: Mapping[int, Mapping[str, Any]] = {
 
 
 def upgraded(config: Mapping[str, Any], version: int) -> dict[str, Any]:
-    """A stored config of a version as one of today's; fields that it has are kept."""
+    """A stored config of a version as one of today's; fields that it has are kept.
+
+    Raises:
+      ValueError: there is no such version.
+    """
+    if version not in range(1, FORMAT_VERSION + 1):
+        raise ValueError(f"its format version is {version!r}")
     values: dict[str, Any] = {}
     for newer in range(version + 1, FORMAT_VERSION + 1):
         values |= _ADDED[newer]

@@ -81,14 +81,15 @@ class RunFolder:
         """Read config.json.
 
         Raises:
-          UserError: the folder is not a run, or its config.json is not one of ours.
+          UserError: the folder is not a run, or its config.json is not one of ours, or
+            of a later version of aae_jax.
         """
         stored = read_json(self.config_file)
-        version = stored.get("format_version")
-        if version is None or version not in range(1, FORMAT_VERSION + 1):
+        version: Any = stored.get("format_version")
+        if is_count(version) and version > FORMAT_VERSION:
             raise UserError(
-                f"{self.config_file} has format version {version!r}, this aae_jax "
-                f"reads up to {FORMAT_VERSION}; use the aae_jax that wrote it"
+                f"{self.config_file} has format {version}, and this version of aae_jax "
+                f"reads formats up to {FORMAT_VERSION}; install a newer aae_jax"
             )
         try:
             config = upgraded(stored["config"], version)

@@ -51,10 +51,10 @@ def test_a_record_comes_back_as_it_was_written(tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format_version": FORMAT_VERSION + 1},
         {"format_version": 0},
         {"format_version": "1"},
         {"format_version": None},
+        {"format_version": [FORMAT_VERSION]},
         {"config": None},
         {"config": []},
         {"config": {"modle": "aae"}},
@@ -323,6 +323,12 @@ def test_a_run_of_the_first_format_means_what_it_meant(tmp_path):
     # Of today's version, all fields must be there.
     folder, _ = stored_record(tmp_path, config=kept)
     with pytest.raises(UserError, match="lacks the fields"):
+        folder.read_record()
+
+
+def test_a_run_of_a_later_format_asks_for_a_newer_version(tmp_path):
+    folder, _ = stored_record(tmp_path, format_version=FORMAT_VERSION + 1)
+    with pytest.raises(UserError, match=r"config\.json .* install a newer aae_jax"):
         folder.read_record()
 
 
