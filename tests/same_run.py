@@ -12,8 +12,8 @@ from aae_jax.training import make_step
 TIMINGS = ("seconds", "images_per_second")
 
 
-def all_leaves(folder):
-    """Names, types and bits of parameters, optimizer states, sums, key and step."""
+def all_leaves(folder, *, up_to=None, say=fail):
+    """Step, and names, types and bits of weights, optimizer states, sums and key."""
     record = folder.read_record()
     like = jax.eval_shape(
         lambda key: init_loop(
@@ -24,7 +24,7 @@ def all_leaves(folder):
         ),
         jax.random.key(record.config.seed),
     )
-    loaded = load_checkpoint(folder.checkpoints, like, say=fail)
+    loaded = load_checkpoint(folder.checkpoints, like, up_to=up_to, say=say)
     return loaded.step, leaf_bytes(loaded.state)
 
 

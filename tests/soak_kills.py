@@ -50,8 +50,9 @@ sys.argv = ["train.py", *sys.argv[1:]]
 runpy.run_path("train.py", run_name="__main__")
 """
 
+ANY_TIME = "at any time"
 MOMENTS = {
-    "at any time": None,
+    ANY_TIME: None,
     "before the first step": "events.out.tfevents.*",
     "when the log changes": "metrics.jsonl",
     "while arrays are written": "*.orbax-checkpoint-tmp",
@@ -98,8 +99,9 @@ class Soak:
     def train_and_kill(self, case: str, place: Path, *, kills: int) -> Iterator[str]:
         """Train under kills to the end; yields the moment of each."""
         for _ in range(kills):
-            moment = self.rng.choice(list(MOMENTS))
-            some = self.seconds[case] if MOMENTS[moment] is None else SOON
+            anyway = self.rng.random() < 0.6  # other moments may not come any more
+            moment = ANY_TIME if anyway else self.rng.choice(list(MOMENTS))
+            some = SOON if MOMENTS[moment] else 0.8 * self.seconds[case]
             before = files(place, MOMENTS[moment])
             process = self.start(case, place, "--resume")
             while MOMENTS[moment] and files(place, MOMENTS[moment]) <= before:

@@ -9,6 +9,7 @@ first ten minutes, or files, threads or checkpoints became more.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -74,24 +75,25 @@ def look(pid: int, place: Path, since: float) -> Look:
     """What the process holds now."""
     status = Path(f"/proc/{pid}/status").read_text().splitlines()
     values = dict(line.split(":", 1) for line in status)
-    sizes = [size_of(path) for path in place.rglob("*")]
-    names = [path.name for path in (place / "checkpoints").glob("*")]
+    names = os.listdir(place / "checkpoints")
     return Look(
         seconds=round(time.monotonic() - since, 1),
         memory=int(values["RssAnon"].split()[0]) / 2**10,
         files=len(os.listdir(f"/proc/{pid}/fd")),
         threads=int(values["Threads"]),
         checkpoints=sum(name.isdecimal() for name in names),
-        disk=sum(sizes) / 2**20,
+        disk=size_of(place) / 2**20,
     )
 
 
-def size_of(path: Path) -> int:
-    """Bytes of a file; none where it has just been deleted."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
+def size_of(folder: Path) -> int:
+    """Bytes of all files under a folder, whatever comes and goes meanwhile."""
+    total = 0
+    for place, _, names in os.walk(folder):  # passes over folders that have gone
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += os.stat(os.path.join(place, name)).st_size
+    return total
 
 
 def watch(process: subprocess.Popen, place: Path, *, minutes: float) -> list[Look]:
@@ -103,6 +105,8 @@ def watch(process: subprocess.Popen, place: Path, *, minutes: float) -> list[Loo
             try:
                 process.wait(BETWEEN_LOOKS)
             except subprocess.TimeoutExpired:
+                if not (place / "checkpoints").exists():  # not yet
+                    continue
                 looks.append(look(process.pid, place, since))
                 log.write(json.dumps(looks[-1]._asdict()) + "\n")
                 if len(looks) % round(WARM_UP / BETWEEN_LOOKS) == 1:
