@@ -6,12 +6,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: help setup train test lint types bench growth start disk lock clean
+MINUTES ?= 120
+
+.PHONY: help setup train test soak lint types bench growth start disk lock clean
 
 help:
 	@echo "make setup    install everything into .venv"
 	@echo "make train    train and evaluate; ARGS=\"--prior uniform\" adds flags"
 	@echo "make test     run the tests"
+	@echo "make soak     kill and damage trainings, then watch one for hours; MINUTES=120 for each"
 	@echo "make lint     check style; make types checks types"
 	@echo "make bench    time a step against PyTorch"
 	@echo "make start    time from a command to its first steps"
@@ -38,6 +41,11 @@ train: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered --cov-fail-under=90 $(ARGS)
+
+soak: $(READY)
+	$(BIN)/python tests/soak_flips.py
+	$(BIN)/python tests/soak_kills.py --minutes $(MINUTES)
+	$(BIN)/python tests/soak_memory.py --minutes $(MINUTES)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -17,9 +17,9 @@ from aae_jax.run_folder import RunFolder
 
 pytest_plugins = ["script_fixtures"]
 
-# Linux lets anybody mount a small disk of their own, or be nobody in particular.
-OWN_DISK = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
-NO_ROOT = ("unshare", "--user", "--map-user=1000")
+# Linux lets anybody mount a small disk of their own, and root be nobody in particular.
+OWN_DISK = ("unshare", "--user", "--map-root-user", "--mount")
+NO_ROOT = () if os.geteuid() else ("unshare", "--user", "--map-user=1000")
 MOUNT = 'mount -t tmpfs -o "$1" disk "$2" && cp -r "$3" "$2" && shift 3 && exec "$@"'
 
 
@@ -34,12 +34,10 @@ def call(*line):
     )
 
 
-@pytest.fixture(scope="module")
-def namespaces():
-    """Skips, and says so, where the kernel gives no namespaces to users."""
-    for line in ((*OWN_DISK, "mount -t tmpfs disk /mnt"), (*NO_ROOT, "true")):
-        if shutil.which("unshare") is None or call(*line).returncode != 0:
-            pytest.skip("no namespaces for users here: no disk to break")
+def require(*line):
+    """Skip, and say so, where the kernel gives no namespaces to users."""
+    if line and (shutil.which(line[0]) is None or call(*line, "true").returncode != 0):
+        pytest.skip(f"{line[0]} gives no disk to break here")
 
 
 @pytest.fixture
@@ -53,7 +51,6 @@ def unfinished(finished, tmp_path):
     return folder
 
 
-@pytest.mark.usefixtures("namespaces")
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [("full", "No space left on device"), ("forbidden", "Permission denied")],
@@ -61,12 +58,24 @@ def unfinished(finished, tmp_path):
 def test_a_save_that_fails_names_the_last_good_step(
     unfinished, finished, tmp_path, fault, reason
 ):
+    require(*(OWN_DISK if fault == "full" else NO_ROOT))
     disk, run = tmp_path / "disk", unfinished.path
     disk.mkdir()
     line = [sys.executable, ROOT / "tests" / "faulty_disk.py", fault]
     if fault == "full":
         size = sum(len(content or b"") for content in listing(run).values()) + 2**24
-        line = [*OWN_DISK, MOUNT, "sh", f"size={size}", disk, run, *line, disk / "run"]
+        line = [
+            *OWN_DISK,
+            "sh",
+            "-c",
+            MOUNT,
+            "sh",
+            f"size={size}",
+            disk,
+            run,
+            *line,
+            disk / "run",
+        ]
         place = disk / "run"
     else:
         line, place = [*NO_ROOT, *line, run], run
@@ -83,7 +92,6 @@ def test_a_save_that_fails_names_the_last_good_step(
     assert "stopped and saved at step " in mended.stderr.splitlines()[-1]
 
 
-@pytest.mark.usefixtures("namespaces")
 @pytest.mark.parametrize(
     ("mount", "status", "reason"),
     [
@@ -94,15 +102,15 @@ def test_a_save_that_fails_names_the_last_good_step(
 def test_a_disk_that_cannot_take_a_run_is_told_before_the_first_step(
     finished, tmp_path, mount, status, reason
 ):
+    require(*OWN_DISK)
     disk = tmp_path / "disk"
     disk.mkdir()
     short = ("--hidden", 8, "--batch-size", 20, "--steps", 50, "--quiet")
     place = ("--dataset", finished.data_file, "--run-dir", disk / "new")
-    script = f'mount -t tmpfs -o {mount} disk "$1"; shift; "$@"'
+    mounted = f'mount -t tmpfs -o {mount} disk "$1" && new=$1/new && shift'
+    script = f'{mounted} && "$@"; status=$?; ls "$new"; exit $status'
     train = (sys.executable, ROOT / "train.py", *place, *short)
-    done = call(
-        *OWN_DISK, f"{script}; s=$?; ls {disk}/new; exit $s", "sh", disk, *train
-    )
+    done = call(*OWN_DISK, "sh", "-c", script, "sh", disk, *train)
     assert done.returncode == status, done.stderr
     said = done.stderr.splitlines()[0]
     assert reason in said

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from aae_jax.fitting import fit
@@ -55,22 +56,33 @@ def test_it_must_be_so_for_some_epochs_on_end(bad):
     assert stalemate([bad] * WINDOW + [HEALTHY[1]] + [bad] * (WINDOW - 1)) == ""
 
 
+@pytest.fixture(scope="module")
+def many_images(tiny_dataset):
+    """Ten times as many, so that distances from the prior are measured well."""
+    x, y = (
+        np.tile(tiny_dataset.x_train, (10, 1, 1, 1)),
+        np.tile(tiny_dataset.y_train, 10),
+    )
+    return replace(tiny_dataset, x_train=x, y_train=y)
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"generator_rate": 1e-9, "instance_noise": 0.0}, "has won"),
-        ({"discriminator_rate": 1e-9}, "has died"),
+        ({"discriminator_rate": 1e-9, "initializer": "normal"}, "has died"),
         ({"discriminator_rate": 0.0}, None),  # it was not to learn
     ],
 )
 def test_it_is_told_once_while_the_training_goes_on(
-    tiny_config, tiny_dataset, tmp_path, changes, told
+    tiny_config, many_images, tmp_path, changes, told
 ):
-    config = replace(tiny_config, steps=6 * 18, discriminator_rate=0.01)
+    steps = 5 * 180  # epochs
+    config = replace(tiny_config, steps=steps, discriminator_rate=0.01)
     said = []
     fit(
         replace(config, **changes),
-        dataset=tiny_dataset,
+        dataset=many_images,
         options=RunOptions(run_dir=tmp_path / "run", quiet=True, no_figures=True),
         say=said.append,
     )
