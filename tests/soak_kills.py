@@ -101,7 +101,7 @@ class Soak:
         for _ in range(kills):
             anyway = self.rng.random() < 0.6  # other moments may not come any more
             moment = ANY_TIME if anyway else self.rng.choice(list(MOMENTS))
-            some = SOON if MOMENTS[moment] else 0.8 * self.seconds[case]
+            some = SOON if MOMENTS[moment] else 0.4 * self.seconds[case]
             before = files(place, MOMENTS[moment])
             process = self.start(case, place, "--resume")
             while MOMENTS[moment] and files(place, MOMENTS[moment]) <= before:
