@@ -7,13 +7,7 @@ files are verified before Orbax opens them, and the leaves after it.
 """
 
 import hashlib
-import logging
-import math
-import os
-import re
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,20 +22,19 @@ from aae_jax.checkpoint_folder import (
     check_leaf_types,
     completed,
     delete_outdated,
-    probe_space,
     publish,
     read_manifest,
     remove_leftovers,
     seal_folder,
     verify_files,
 )
+from aae_jax.disk_space import probe_space, require_free
 from aae_jax.errors import RunError
 from aae_jax.messages import Say
 from aae_jax.processes import is_first
+from aae_jax.stored_leaves import read_arrays, type_of, write_arrays
 
 KEPT = 3
-_STATE = "state"
-_BESIDE_CHECKPOINTS = 2**23  # bytes for the log, curves and pictures of a usual run
 
 
 @dataclass(frozen=True)
@@ -88,12 +81,12 @@ def save_checkpoint(
             folder.mkdir(parents=True, exist_ok=True)
             remove_leftovers(folder)
             probe_space(folder, sum(array.nbytes for array in arrays.values()))
-        _write_arrays(staged, arrays)  # where the processes meet
+        write_arrays(staged, arrays)  # where the processes meet
         if is_first():
             manifest = Manifest(
                 step=step,
                 record=dict(record or {}),
-                leaf_types={name: _type_of(leaf) for name, leaf in leaves.items()},
+                leaf_types={name: type_of(leaf) for name, leaf in leaves.items()},
                 leaf_hashes={name: _leaf_hash(array) for name, array in arrays.items()},
             )
             seal_folder(staged, manifest)
@@ -112,28 +105,18 @@ def save_checkpoint(
 def require_space(folders: Sequence[Path], state: Any, *, keep: int = KEPT) -> None:
     """Refuse to begin what the disk has no room for: all checkpoints that are kept.
 
-    What other programs write later, and quotas, are not known: saves look again.
-
     Args:
       folders: `checkpoints/` of runs that are written side by side, there or not yet.
       state: a tree of arrays or `jax.ShapeDtypeStruct`, as each run saves it.
       keep: as in `save_checkpoint`, which for a moment has one more.
 
     Raises:
-      RunError: with what there is and what is needed.
+      RunError: see `require_free`.
     """
-    leaves = _named_leaves(state).values()
-    size = sum(_template(leaf).nbytes for leaf in leaves)
-    kept = sum(len(completed(folder)) for folder in folders)
-    needed = (len(folders) * (keep + 1) - kept) * size + _BESIDE_CHECKPOINTS
-    place = next(each for each in folders[0].absolute().parents if each.exists())
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        raise RunError(
-            f"the disk of {place} has {free / 2**20:,.1f} MiB left, and checkpoints, "
-            f"log and pictures take up to {needed / 2**20:,.1f} MiB; free some, or "
-            "choose another --run-dir"
-        )
+    stored = [_stored(leaf) for leaf in _named_leaves(state).values()]
+    size = sum(each.size * each.dtype.itemsize for each in stored)
+    there = sum(len(completed(folder)) for folder in folders)
+    require_free(folders[0], (len(folders) * (keep + 1) - there) * size)
 
 
 def last_good(folder: Path) -> str:
@@ -198,11 +181,11 @@ def _load(path: Path, like: Any, *, step: int) -> Loaded:
     if manifest.step != step:
         raise DamagedError(f"it is a copy of step {manifest.step}")
     leaves = _named_leaves(like)
-    check_leaf_types(path, manifest, {n: _type_of(x) for n, x in leaves.items()})
+    check_leaf_types(path, manifest, {n: type_of(x) for n, x in leaves.items()})
     templates = {name: _template(leaf) for name, leaf in leaves.items()}
     size = sum(template.nbytes for template in templates.values())
     verify_files(path, manifest, size_limit=2 * size + 2**24)
-    arrays = _read_arrays(path, templates)
+    arrays = read_arrays(path, templates)
     for name, array in arrays.items():
         if _leaf_hash(array) != manifest.leaf_hashes.get(name):
             raise DamagedError(f"the numbers of {name} are not those that were saved")
@@ -228,13 +211,8 @@ def _is_key(leaf: Any) -> bool:
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _type_of(leaf: Any) -> str:
-    """`float32[784, 1000]`; of a key its implementation too: `key<fry>[]`."""
-    return f"{leaf.dtype}{list(leaf.shape)}"
-
-
 def _leaf_hash(array: np.ndarray) -> str:
-    digest = hashlib.sha256(_type_of(array).encode())
+    digest = hashlib.sha256(type_of(array).encode())
     digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
@@ -243,10 +221,13 @@ def _to_numpy(leaf: Any) -> np.ndarray:
     return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
 
 
+def _stored(leaf: Any) -> Any:
+    """What has the dtype and shape that such a leaf is stored with."""
+    return jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+
+
 def _template(leaf: Any) -> np.ndarray:
-    """Dtype and shape that such a leaf is stored with."""
-    data = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
-    return np.empty(data.shape, data.dtype)
+    return np.empty(_stored(leaf).shape, _stored(leaf).dtype)
 
 
 def _from_numpy(array: np.ndarray, like: Any) -> jax.Array:
@@ -255,64 +236,3 @@ def _from_numpy(array: np.ndarray, like: Any) -> jax.Array:
     if _is_key(like):
         return jax.random.wrap_key_data(restored, dtype=like.dtype)
     return restored
-
-
-# Orbax.
-
-
-@contextmanager
-def _orbax() -> Iterator[Any]:
-    """Orbax with our options, its log muted: what its threads log is raised as well."""
-    from orbax.checkpoint import v1 as ocp  # takes seconds, so not before it is needed
-
-    context = ocp.Context()
-    # Weights look random: compressing them saves 8% of the size for twice the time.
-    context.array_options.saving.use_compression = False
-    context.async_options.create_directories_asynchronously = False
-    context.memory_options.deepcopy_host_arrays = False
-    logger = logging.getLogger("absl")
-    logger.addFilter(_is_not_orbax)
-    try:
-        with context:
-            yield ocp
-    finally:
-        logger.removeFilter(_is_not_orbax)
-
-
-def _is_not_orbax(record: logging.LogRecord) -> bool:
-    return "orbax" not in Path(record.pathname).parts
-
-
-def _write_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    # Orbax refuses arrays without elements; the manifest says all there is to say.
-    filled = {name: array for name, array in arrays.items() if array.size}
-    try:
-        with _orbax() as ocp:
-            ocp.save(folder, filled, checkpointable_name=_STATE)
-    except ValueError as error:
-        # Tensorstore tells what the system said inside the text of its own errors.
-        code = re.search(r"os_error_code='(\d+)'", str(error))
-        if code is None:
-            raise
-        raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
-
-
-def _read_arrays(
-    folder: Path, templates: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    filled = {name: array for name, array in templates.items() if array.size}
-    try:
-        with _orbax() as ocp:
-            # Orbax casts in silence and allocates what the files claim, so look first.
-            stored = ocp.metadata(folder, checkpointable_name=_STATE).metadata
-            for name, array in filled.items():
-                chunk_size = math.prod(stored[name].storage_metadata.chunk_shape)
-                if _type_of(stored[name]) != _type_of(array) or chunk_size > array.size:
-                    raise DamagedError(f"{name} is stored as {_type_of(stored[name])}")
-            loaded = ocp.load(folder, filled, checkpointable_name=_STATE)
-    except DamagedError:
-        raise
-    except Exception as error:
-        # The files are as they were saved, so this is rare; the types are too many.
-        raise DamagedError(f"Orbax cannot read it ({type(error).__name__})") from error
-    return {**templates, **loaded}

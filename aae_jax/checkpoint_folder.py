@@ -7,7 +7,6 @@ seals it.
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -71,25 +70,6 @@ def remove_leftovers(folder: Path) -> None:
     for path in _entries(folder):
         if _LEFTOVER_NAME.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)
-
-
-def probe_space(folder: Path, size: int) -> None:
-    """Claim and give back as many bytes as a checkpoint of `size` bytes will need.
-
-    A full disk so fails here, in one plain error, and not in many threads of Orbax.
-
-    Raises:
-      OSError: the disk is full, or may not be written.
-    """
-    probe = folder / "00000000.deleting"
-    probe.mkdir()
-    n_bytes = size + 2**20
-    with (probe / "space").open("wb") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, n_bytes)
-        else:  # macOS has none
-            file.write(bytes(n_bytes))
-    shutil.rmtree(probe)
 
 
 def _entries(folder: Path) -> list[Path]:

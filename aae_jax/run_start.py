@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from aae_jax.changed_data import changed_data
 from aae_jax.config import Config
 from aae_jax.data import Dataset, load_dataset, resolve
 from aae_jax.environment import difference, this_environment
@@ -253,7 +254,7 @@ def write_or_check_record(
         return record
     stored = folder.read_record()
     stored.resumed(dataclasses.asdict(record.config) | {"epochs": None})
-    changed = _changed_data(folder, stored, options, now=record)
+    changed = changed_data(folder, stored, options, now=record)
     if stored.phases != record.phases:
         raise UserError(
             f"{folder.path} was trained with phases={stored.phases}, got "
@@ -272,45 +273,3 @@ def write_or_check_record(
         stored = dataclasses.replace(stored, dataset=record.dataset)
         folder.write_record(stored)
     return stored
-
-
-def _changed_data(
-    folder: RunFolder, stored: RunRecord, options: RunOptions, *, now: RunRecord
-) -> str:
-    """How the data differ from those that a run was trained on; '' if they do not.
-
-    Raises:
-      UserError: they do, and that is not accepted; or the training images are more,
-        fewer or of another size, which no flag accepts: all of them would be split
-        anew, and images that were trained on be measured.
-    """
-    if stored.dataset["fingerprint"] == now.dataset["fingerprint"]:
-        return ""
-    changes = _told_changes(stored.dataset, now.dataset)
-    others = (stored.n_train, stored.image_shape) != (now.n_train, now.image_shape)
-    if options.accept_changed_data and not others:
-        return changes
-    accept = "" if others else "accept that with --accept-changed-data, or "
-    raise UserError(
-        f"the data are not those that {folder.path} was trained on "
-        f"({stored.dataset['name']!r}): {changes}; give the same --dataset as it was "
-        f"then, {accept}begin a new run with --init-from "
-        f"{shlex.quote(str(folder.path))}"
-    )
-
-
-def _told_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """`y_train was [400] and is [300]`, and both hashes."""
-    shapes = then.get("shapes", {})  # runs of earlier versions have none
-    told = [
-        f"{name} was {_shown(shapes[name])} and is {_shown(shape)}"
-        for name, shape in now["shapes"].items()
-        if name in shapes and _shown(shapes[name]) != _shown(shape)
-    ]
-    hashes = [data["fingerprint"][:12] for data in (then, now)]
-    told.append("the SHA-256 was {}... and is {}...".format(*hashes))
-    return ", ".join(told)
-
-
-def _shown(shape: Sequence[int] | None) -> str:
-    return "absent" if shape is None else str(list(shape))
