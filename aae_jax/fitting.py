@@ -71,7 +71,8 @@ def fit(
     Raises:
       UserError: data that cannot be read or does not fit the config; a folder that is
         in use, or exists, or holds another config.
-      RunError: a loss or gradient that is not finite; a disk that is full.
+      RunError: a loss or gradient that is not finite; a disk that is full; images on
+        disk that cannot be read any more.
       Interrupted: SIGINT, SIGTERM or SIGHUP came; everything is saved.
     """
     options, say = _heard(options or RunOptions(), say)

@@ -1,6 +1,7 @@
 """Trainings whose images are read from disk: the same as from memory."""
 
 import json
+import os
 import shutil
 import threading
 from dataclasses import replace
@@ -8,7 +9,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from scripts import TINY
+from scripts import TINY, listing, wait, wait_until
 from states import assert_same_bits
 
 from aae_jax import host_loop
@@ -249,6 +250,32 @@ def test_train_and_evaluate_read_from_disk(call_script, data_file, tmp_path):
     ended = call_script("evaluate.py", *place, "--metrics", *limit)
     stored = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert json.loads(ended.stdout)["latent"] == stored["latent"]
+
+
+def test_a_file_cut_short_ends_a_training_that_goes_on_when_it_is_back(
+    start_script, call_script, finished, tiny_dataset, tmp_path
+):
+    data, folder = tmp_path / "x.npy", RunFolder(tmp_path / "run")
+    np.save(data, np.tile(tiny_dataset.x_train, (4, 1, 1, 1)))
+    content = data.read_bytes()
+    place = ("--run-dir", folder.path, "--no-figures", "--memory-limit", 5e-5)
+    flags = (*place, "--dataset", data, *TINY, "--init-from", finished.folder.path)
+    process = start_script("train.py", *flags, cwd=tmp_path)
+    wait_until(lambda: folder.log_file.exists() and folder.read_log(), process)
+    saved = listing(folder.checkpoints)
+    os.truncate(data, 1000)
+    ended = wait(process)
+    assert (ended.status, ended.stdout) == (1, "")
+    assert ended.stderr.splitlines()[-1] == (
+        f"train.py: {data} had {len(content):,} bytes when it was opened and has 1,000 "
+        "now; put it back as it was, then start again (a training with --resume)"
+    )
+    assert "Traceback" not in ended.stderr
+    assert listing(folder.checkpoints) == saved != {}
+    data.write_bytes(content)
+    ended = call_script("train.py", *place, "--resume")
+    assert ended.status == 0, ended.stderr
+    assert folder.metrics_file.exists()
 
 
 def test_a_limit_too_small_is_said_before_anything_is_written(

@@ -1,5 +1,7 @@
 """Images that stay on disk: the same ones, of every source, read by rows."""
 
+import errno
+import os
 import tracemalloc
 
 import numpy as np
@@ -8,8 +10,9 @@ from idx_files import make_arrays, write_idx_folder
 from PIL import Image
 
 from aae_jax.data import load_dataset, load_images
+from aae_jax.data.array_file import ArrayFile
 from aae_jax.data.stored import StoredImages
-from aae_jax.errors import UserError
+from aae_jax.errors import RunError, UserError
 
 GIB = 2**30
 RNG = np.random.default_rng(0)
@@ -21,7 +24,7 @@ def write_npy(folder):
 
 
 def write_floats(folder):
-    np.save(folder / "x.npy", np.asfortranarray(RNG.random((60, 6, 5), np.float32)))
+    np.save(folder / "x.npy", RNG.random((60, 6, 5), np.float32))
     return folder / "x.npy"
 
 
@@ -189,3 +192,113 @@ def test_an_array_that_its_file_does_not_hold_is_refused(tmp_path):
     path.write_bytes(content)
     with pytest.raises(UserError, match="save it again"):
         load_dataset(path, memory_limit=1000 / GIB)
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+def test_fortran_order_is_refused_with_what_to_do(tmp_path, name):
+    images = np.asfortranarray(RNG.integers(0, 256, (60, 6, 5), np.uint8))
+    if name == "x.npy":
+        np.save(tmp_path / name, images)
+    else:
+        np.savez(tmp_path / name, x=images)
+    assert load_dataset(tmp_path / name).image_shape == (6, 5, 1)
+    with pytest.raises(UserError, match=r"Fortran order.*; .*np\.ascontiguousarray"):
+        load_dataset(tmp_path / name, memory_limit=1000 / GIB)
+
+
+N_ROWS, FIRST_BYTE = 5000, 7
+
+
+@pytest.fixture
+def array_and_file(tmp_path):
+    """The same rows in memory and in a file, amid other bytes."""
+    array = RNG.integers(0, 2**16, (N_ROWS, 31, 17), np.uint16)
+    path = tmp_path / "array"
+    path.write_bytes(bytes(FIRST_BYTE) + array.tobytes() + bytes(3))
+    return array, ArrayFile(path, array.dtype, shape=array.shape, first_byte=FIRST_BYTE)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.arange(N_ROWS),
+        np.arange(N_ROWS)[::-1],
+        np.arange(0, N_ROWS, 3),
+        np.arange(0, N_ROWS, 100),
+        np.sort(RNG.integers(0, N_ROWS, 3000)),
+        RNG.permutation(N_ROWS).astype(np.int32),
+        np.array([4, 4, 4]),
+        np.array([4, 6, 5, 7]),
+        np.array([0, N_ROWS - 1]),
+        np.array([], np.int64),
+    ],
+    ids=[
+        *("all", "backwards", "near", "far", "with gaps and again", "shuffled"),
+        *("one row again", "a pair swapped", "ends", "none"),
+    ],
+)
+def test_rows_of_a_file_are_those_in_memory(array_and_file, rows, monkeypatch):
+    """However they lie to each other, and in however small parts they come."""
+    array, file = array_and_file
+    np.testing.assert_array_equal(file[rows], array[rows])
+    preadv = os.preadv
+
+    def part(descriptor, buffers, offset):
+        return preadv(descriptor, (buffers[0][:999],), offset)
+
+    monkeypatch.setattr(os, "preadv", part)
+    np.testing.assert_array_equal(file[rows[:200]], array[rows[:200]])
+
+
+def test_a_file_is_closed_with_its_array(tmp_path):
+    (tmp_path / "x").write_bytes(bytes(10))
+    file = ArrayFile(tmp_path / "x", np.dtype(np.uint8), shape=(10,), first_byte=0)
+    opened = (file._near, file._scattered)
+    del file
+    for descriptor in opened:
+        with pytest.raises(OSError, match="descriptor"):
+            os.fstat(descriptor)
+
+
+@pytest.mark.parametrize("write", [write_npy, write_floats, write_npz, write_idx])
+def test_a_file_that_was_cut_short_is_said_in_a_sentence(tmp_path, write):
+    """A memory map would end this process by SIGBUS."""
+    path = write(tmp_path)
+    images = load_dataset(path, memory_limit=1000 / GIB).x_train
+    some = images[np.arange(3)]
+    file = path / "train-images-idx-ubyte" if path.is_dir() else path
+    content = file.read_bytes()
+    for cut in (content[:100], content[:-1], content + b"more"):
+        file.write_bytes(cut)
+        sentence = (
+            rf"{file} had {len(content):,} bytes when it was opened and has "
+            rf"{len(cut):,} now; put it back as it was, then start again"
+        )
+        with pytest.raises(RunError, match=sentence):
+            images[np.arange(3)]
+    file.write_bytes(content)
+    np.testing.assert_array_equal(images[np.arange(3)], some)
+
+
+@pytest.mark.parametrize(
+    ("rows", "call"),
+    [(np.arange(N_ROWS), "preadv"), (np.arange(0, N_ROWS, 100), "pread")],
+)
+def test_a_file_that_fails_while_it_is_read(array_and_file, monkeypatch, rows, call):
+    """Its disk does not answer, or it gets shorter after its size was looked at."""
+    _, file = array_and_file
+    read = getattr(os, call)
+
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    def cut_short(*arguments):
+        os.truncate(file._path, 1000)
+        return read(*arguments)
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(RunError, match=r"be read any more \(Input/output error\); see"):
+        file[rows]
+    monkeypatch.setattr(os, call, cut_short)
+    with pytest.raises(RunError, match="and has 1,000 now; put it back"):
+        file[rows]

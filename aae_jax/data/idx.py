@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from aae_jax.data.array_file import ArrayFile
 from aae_jax.data.arrays import Parts
 from aae_jax.data.files import (
     Readable,
@@ -33,13 +34,12 @@ IMAGES = ("x", "x_test")
 _UNPACKED = ", or unpack it with gunzip: then images may stay on disk"
 
 
-def read_idx(path: Path, *, memory_limit: int, may_map: bool = False) -> np.ndarray:
+def read_idx(path: Path, *, memory_limit: int) -> np.ndarray:
     """Read one IDX file of unsigned bytes, plain or gzip (told by its content).
 
     Args:
       path: the file.
       memory_limit: bytes that it may take.
-      may_map: whether a plain file over the limit is to be a memory map.
 
     Returns:
       uint8, of the shape that the header tells.
@@ -54,9 +54,7 @@ def read_idx(path: Path, *, memory_limit: int, may_map: bool = False) -> np.ndar
         raw.seek(0)
         if not zipped:
             shape = _read_header(raw, path, most=size)
-            first, nbytes = raw.tell(), math.prod(shape)
-            if may_map and nbytes > memory_limit and first + nbytes == size:
-                return np.memmap(path, np.uint8, mode="r", offset=first, shape=shape)
+            nbytes = math.prod(shape)
             check_memory(nbytes, path, limit=memory_limit)
             return read_exactly(raw, nbytes, path).reshape(shape)
         try:
@@ -69,6 +67,20 @@ def read_idx(path: Path, *, memory_limit: int, may_map: bool = False) -> np.ndar
             raise UserError(
                 f"{path} is a damaged gzip file ({error}); copy or download it again"
             ) from error
+
+
+def _over_limit(path: Path, *, memory_limit: int) -> ArrayFile | None:
+    """What `read_idx` would refuse, in its file; None if it would not, or is packed."""
+    with open_regular(path) as raw:
+        size = file_size(raw)
+        if raw.read(2) == b"\x1f\x8b":
+            return None
+        raw.seek(0)
+        shape = _read_header(raw, path, most=size)
+        first, nbytes = raw.tell(), math.prod(shape)
+    if nbytes <= memory_limit or first + nbytes != size:
+        return None
+    return ArrayFile(path, np.dtype(np.uint8), shape=shape, first_byte=first)
 
 
 def _read_header(stream: Readable, path: Path, *, most: int) -> tuple[int, ...]:
@@ -131,12 +143,12 @@ def read_idx_folder(
     arrays: dict[str, Any] = {}
     left = memory_limit
     for key, path in files.items():
-        array = read_idx(path, memory_limit=left, may_map=key in IMAGES)
-        if isinstance(array, np.memmap):
-            array = stored_array(array, str(path), image_size=image_size)
-        else:
-            left -= array.nbytes
-        arrays[key] = array
+        file = _over_limit(path, memory_limit=left) if key in IMAGES else None
+        if file is not None:
+            arrays[key] = stored_array(file, str(path), image_size=image_size)
+            continue
+        arrays[key] = read_idx(path, memory_limit=left)
+        left -= arrays[key].nbytes
     return Parts(**arrays)
 
 

@@ -1,7 +1,7 @@
 """`.npy` and `.npz` files: numpy's own formats, read without unpickling anything.
 
-Images over the memory limit stay where they are, as a memory map, if they are not
-packed: in an .npy, or in an .npz that numpy.savez wrote.
+Images over the memory limit stay where they are, if they are in C order and not packed:
+in an .npy, or in an .npz that numpy.savez wrote.
 """
 
 import math
@@ -18,6 +18,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy_format
 
+from aae_jax.data.array_file import ArrayFile
 from aae_jax.data.arrays import Parts
 from aae_jax.data.files import check_memory, file_size, open_regular, read_exactly
 from aae_jax.data.stored import StoredImages, stored_array
@@ -67,8 +68,8 @@ def read_npy_file(
       image_size: (height, width) to which those on disk are scaled when they are read.
 
     Raises:
-      UserError: not such a file, pickled, of another size than its header says; see
-        `stored_array` for images on disk.
+      UserError: not such a file, pickled, of another size than its header says; over
+        the limit and in Fortran order; see `stored_array` for images on disk.
     """
     with open_regular(path) as stream:
         layout = _read_layout(stream, file_size(stream), path)
@@ -86,7 +87,7 @@ def read_npz_file(
 
     Raises:
       UserError: not such a file, no `x`; an array that is not sound, or that is too
-        large and packed; see `stored_array` for images on disk.
+        large and packed or in Fortran order; see `stored_array` for images on disk.
     """
     hint = "save it with numpy.savez(file, x=images, y=labels), y being optional"
 
@@ -132,8 +133,8 @@ def _read_archive(
             info, where = _member(archive, key, path), f"{key} of {path}"
             with archive.open(info) as stream:
                 layout = _read_layout(stream, info.file_size, where)
-                mappable = key in IMAGES and info.compress_type == zipfile.ZIP_STORED
-                if on_disk is not None and mappable and layout.nbytes > left:
+                may_stay = key in IMAGES and info.compress_type == zipfile.ZIP_STORED
+                if on_disk is not None and may_stay and layout.nbytes > left:
                     arrays[key] = on_disk(info, layout, where)
                     continue
                 arrays[key] = _read_array(stream, layout, where, memory_limit=left)
@@ -226,18 +227,15 @@ def _on_disk(
     image_size: tuple[int, int] | None,
 ) -> StoredImages:
     """Images in an array that begins, with its header, at a byte of the file."""
+    if layout.fortran:
+        raise UserError(
+            f"{where} is over --memory-limit and in Fortran order, where images are in "
+            "many pieces; save it again: np.save(path, np.ascontiguousarray(x))"
+        )
     first = first_byte + layout.first_byte
-    if first + layout.nbytes > path.stat().st_size:
-        raise UserError(f"{where} goes beyond the end of its file; save it again")
-    mapped = np.memmap(
-        path,
-        layout.dtype,
-        mode="r",
-        offset=first,
-        shape=layout.shape,
-        order="F" if layout.fortran else "C",
-    )
-    return stored_array(mapped, where, image_size=image_size)
+    shape = layout.shape or (1,)
+    array = ArrayFile(path, layout.dtype, shape=shape, first_byte=first)
+    return stored_array(array, where, image_size=image_size)
 
 
 def _read_header(

@@ -41,8 +41,8 @@ def load_dataset(
     """Read images, and labels where there are any; never downloads.
 
     Images over the memory limit stay on disk, where they can be read by rows: in an
-    .npy, in an .npz of numpy.savez, in IDX files that are not packed, in a folder of
-    images, in array_record files.
+    .npy or an .npz of numpy.savez, in C order, in IDX files that are not packed, in a
+    folder of images, in array_record files.
 
     Args:
       name: `auto` (mnist where it is prepared, else sample); `sample`, 12,000 digits of

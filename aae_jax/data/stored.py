@@ -1,18 +1,16 @@
 """Images that are too many for the memory: they stay on disk, and are read by rows."""
 
 import math
-import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aae_jax.data.array_file import ArrayFile, Rows
 from aae_jax.data.conversion import as_images, refuse_zeros_and_ones
 
-Rows = NDArray[np.integer]
 Read = Callable[[Rows], NDArray[np.uint8]]
 
 _READ_BYTES = 2**22
@@ -89,55 +87,44 @@ def joined(first: Images, second: Images) -> Images:
 
 
 def stored_array(
-    array: np.ndarray, where: str, *, image_size: tuple[int, int] | None = None
+    array: ArrayFile | np.ndarray,
+    where: str,
+    *,
+    image_size: tuple[int, int] | None = None,
 ) -> StoredImages:
     """The images in an array that lies on disk, made uint8 as they are read.
 
     Args:
-      array: a memory map of any numbers that `as_images` takes.
+      array: any numbers that `as_images` takes.
       where: the array's name, for messages.
       image_size: (height, width) to which each is scaled.
 
     Raises:
       UserError: see `as_images`; of the first image now, of others when they are read;
         zeros and ones only, see `refuse_zeros_and_ones`.
+      RunError: see `ArrayFile`.
     """
-    array = np.atleast_1d(array)
-    shape = as_images(np.asarray(array[:1]), where, image_size=image_size).shape[1:]
+    # Refuses images of any size before one is read.
+    blank = np.broadcast_to(np.zeros((), array.dtype), (1, *array.shape[1:]))
+    shape = as_images(blank, where, image_size=image_size).shape[1:]
     # Before they are scaled images may be many times as large.
-    at_a_time = max(1, _READ_BYTES // array[:1].nbytes)
-    some = np.unique(np.linspace(0, len(array) - 1, at_a_time, dtype=np.int64))
-    refuse_zeros_and_ones(np.asarray(array[some]), where)
-
-    scattered = _mapped_for_scattered_reads(array)
+    at_a_time = max(1, _READ_BYTES // blank.nbytes)
+    rows = np.unique(np.linspace(0, len(array) - 1, at_a_time, dtype=np.int64))
+    some = array[rows]
+    refuse_zeros_and_ones(some, where)
+    as_images(some[:1], where, image_size=image_size)
+    as_they_are = array.dtype == np.uint8 and array.shape[1:] in (shape, shape[:2])
 
     def read(rows: Rows) -> NDArray[np.uint8]:
+        if as_they_are:
+            return array[rows].reshape(len(rows), *shape)
         images = np.empty((len(rows), *shape), np.uint8)
         for first in range(0, len(rows), at_a_time):
             some = rows[first : first + at_a_time]
-            together = np.ptp(some) < 4 * len(some)
             images[first : first + at_a_time] = as_images(
-                np.asarray((array if together else scattered)[some]),
-                where,
-                image_size=image_size,
-                rows=some,
+                array[some], where, image_size=image_size, rows=some
             )
         return images
 
     height, width, channels = shape
     return StoredImages(read, np.arange(len(array)), (height, width, channels))
-
-
-def _mapped_for_scattered_reads(array: np.ndarray) -> np.ndarray:
-    """The same array, if a memory map; the system reads no more than it is asked for.
-
-    Otherwise it reads much beside every image, in the hope that it comes next.
-    """
-    if not isinstance(array, np.memmap) or array.filename is None:
-        return array
-    with Path(array.filename).open("rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    if hasattr(mapped, "madvise"):  # not on Windows
-        mapped.madvise(mmap.MADV_RANDOM)
-    order = "C" if array.flags.c_contiguous else "F"
-    return np.ndarray(array.shape, array.dtype, mapped, array.offset, order=order)
