@@ -118,6 +118,13 @@ def test_absurd_shapes(tmp_path, shape):
     assert_refused(tmp_path / "a.npy", "a.npy")
 
 
+@pytest.mark.parametrize("limit", [None, 100 / GIB])
+def test_a_type_that_is_itself_an_array(tmp_path, limit):
+    content = npy_bytes(X, descr=("|u1", (2,)), shape=(len(X) // 2, *X.shape[1:]))
+    (tmp_path / "a.npy").write_bytes(content)
+    assert_refused(tmp_path / "a.npy", "not a numpy array file", memory_limit=limit)
+
+
 def test_npz_bomb_stays_packed(tmp_path):
     with (
         zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive,

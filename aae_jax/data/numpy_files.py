@@ -252,7 +252,7 @@ def _read_header(
             raise ValueError(f"format version {version}")
         shape, fortran, dtype = readers[version](stream)
         sound = len(shape) <= 8 and all(side >= 0 for side in shape)
-        if dtype.itemsize == 0 or not sound:
+        if dtype.itemsize == 0 or dtype.subdtype or not sound:
             raise ValueError(f"shape {shape} of the type {dtype}")
         return shape, fortran, dtype
     except (
