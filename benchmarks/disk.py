@@ -40,11 +40,12 @@ PICTURES, WINDOWS = 20_000, 8
 def write_images(path: Path, n: int) -> None:
     """n random images of MNIST's size as an .npy, written a piece at a time."""
     rng = np.random.default_rng(0)
-    array = np.lib.format.open_memmap(path, "w+", np.uint8, (n, *SHAPE[:2]))
-    for first in range(0, n, 100_000):
-        some = array[first : first + 100_000]
-        some[:] = rng.integers(0, 256, some.shape, np.uint8)
-    array.flush()
+    header = {"descr": "|u1", "fortran_order": False, "shape": (n, *SHAPE[:2])}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for first in range(0, n, 100_000):
+            shape = (min(100_000, n - first), *SHAPE[:2])
+            file.write(rng.integers(0, 256, shape, np.uint8).data)
 
 
 def train(
