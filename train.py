@@ -7,10 +7,11 @@ def main() -> None:
     """Check the flags, train, say what came out and where it is."""
     from aae_jax.cli import joined_request
     from aae_jax.compile_cache import keep_compiled_programs
+    from aae_jax.messages import printable
 
     request = joined_request(sys.argv[1:])
     if request.finished is not None:
-        print(f"{request.finished} is finished; nothing is left to do")
+        print(printable(f"{request.finished} is finished; nothing is left to do"))
         return
     if request.keep_compiled:
         keep_compiled_programs()

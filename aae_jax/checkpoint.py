@@ -113,8 +113,7 @@ def require_space(folders: Sequence[Path], state: Any, *, keep: int = KEPT) -> N
     Raises:
       RunError: see `require_free`.
     """
-    stored = [_stored(leaf) for leaf in _named_leaves(state).values()]
-    size = sum(each.size * each.dtype.itemsize for each in stored)
+    size = _stored_bytes(_named_leaves(state))
     there = sum(len(completed(folder)) for folder in folders)
     require_free(folders[0], (len(folders) * (keep + 1) - there) * size)
 
@@ -182,10 +181,9 @@ def _load(path: Path, like: Any, *, step: int) -> Loaded:
         raise DamagedError(f"it is a copy of step {manifest.step}")
     leaves = _named_leaves(like)
     check_leaf_types(path, manifest, {n: type_of(x) for n, x in leaves.items()})
-    templates = {name: _template(leaf) for name, leaf in leaves.items()}
-    size = sum(template.nbytes for template in templates.values())
-    verify_files(path, manifest, size_limit=2 * size + 2**24)
-    arrays = read_arrays(path, templates)
+    size = _stored_bytes(leaves)
+    verify_files(path, manifest, size_limit=2 * size + 2**24, leaf_bytes=size)
+    arrays = read_arrays(path, {n: _template(leaf) for n, leaf in leaves.items()})
     for name, array in arrays.items():
         if _leaf_hash(array) != manifest.leaf_hashes.get(name):
             raise DamagedError(f"the numbers of {name} are not those that were saved")
@@ -224,6 +222,11 @@ def _to_numpy(leaf: Any) -> np.ndarray:
 def _stored(leaf: Any) -> Any:
     """What has the dtype and shape that such a leaf is stored with."""
     return jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+
+
+def _stored_bytes(leaves: Mapping[str, Any]) -> int:
+    stored = map(_stored, leaves.values())
+    return sum(each.size * each.dtype.itemsize for each in stored)
 
 
 def _template(leaf: Any) -> np.ndarray:

@@ -20,7 +20,10 @@ from aae_jax.small_files import flush
 FORMAT_VERSION = 1
 
 _NAME = "manifest.json"
-_SIZE_LIMIT = 2**24  # bytes; a real manifest has some 20,000
+_SIZE_LIMIT = 2**23  # bytes; a real manifest has some 20,000
+_READ_IN_SECONDS = 2**31  # bytes
+# What the leaves may take beyond their files, which pack the smallest ones.
+_PACKED = 2**24
 # '.replaced': its step is being saved anew; it counts until the new one stands.
 _CHECKPOINT_NAME = re.compile(r"([0-9]{8,})(\.replaced)?")
 _LEFTOVER_NAME = re.compile(
@@ -54,12 +57,16 @@ def completed(folder: Path) -> list[tuple[int, Path]]:
 
 
 def ends_at(folder: Path, step: int) -> bool:
-    """Whether the newest checkpoint is that of a step, and is as it was saved."""
+    """Whether the newest checkpoint is that of a step, and is as it was saved.
+
+    Of one that takes long to read that is not known: False.
+    """
     found = completed(folder)
     if not found or found[0][0] != step:
         return False
     try:
-        verify_files(found[0][1], read_manifest(found[0][1]), size_limit=2**40)
+        manifest = read_manifest(found[0][1])
+        verify_files(found[0][1], manifest, size_limit=_READ_IN_SECONDS)
     except (DamagedError, UserError):
         return False
     return True
@@ -180,19 +187,26 @@ def check_leaf_types(
         )
 
 
-def verify_files(folder: Path, manifest: Manifest, *, size_limit: int) -> None:
+def verify_files(
+    folder: Path, manifest: Manifest, *, size_limit: int, leaf_bytes: int = 0
+) -> None:
     """Compare every file that the manifest names with its hash.
 
     Args:
       size_limit: bytes that all files may have together, so that reading them ends.
+      leaf_bytes: what the leaves take in memory, for which there must be files.
 
     Raises:
-      DamagedError: a file is missing, changed, unreadable, or not a plain file.
+      DamagedError: a file is missing, changed, unreadable, or not a plain file; the
+        files are too large, or too small.
     """
     try:
         files = {x.relative_to(folder).as_posix(): x for x in _plain_files(folder)}
-        if sum(file.stat().st_size for file in files.values()) > size_limit:
+        size = sum(file.stat().st_size for file in files.values())
+        if size > size_limit:
             raise DamagedError(f"its files have more than {size_limit} bytes")
+        if size + _PACKED < leaf_bytes:
+            raise DamagedError(f"its files have {size} bytes, not {leaf_bytes}")
         for name, sha256 in manifest.file_hashes.items():
             if name not in files:
                 raise DamagedError(f"{name} is missing")

@@ -10,7 +10,8 @@ from aae_jax.errors import UserError
 
 def nearest(got: str, allowed: Iterable[str]) -> str:
     """The end of a sentence that suggests the allowed name closest to `got`, or ''."""
-    close = difflib.get_close_matches(got, list(allowed), n=1)
+    # Comparing takes the longer the more there is.
+    close = difflib.get_close_matches(got[:100], list(allowed), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
@@ -48,10 +49,16 @@ def check_number(
 
 
 def check_sizes(
-    name: str, got: Any, high: int, example: str, n: int | None = None
+    name: str, got: Any, high: int, example: str, *, least: int = 1, most: int
 ) -> None:
-    """Refuse what is not a tuple of whole numbers from 1 to `high`, `n` of them."""
-    if not isinstance(got, tuple) or not got or (n and len(got) != n):
+    """Refuse what is not `least` to `most` whole numbers from 1 to `high`, a tuple."""
+    if not isinstance(got, tuple):
         raise UserError(f"{name}={got!r} is no tuple of sizes; give such as {example}")
+    if not least <= len(got) <= most:
+        allowed = f"{least}" if least == most else f"{least} to {most}"
+        raise UserError(
+            f"{name} has {len(got):,} sizes, and {allowed} are allowed; give such as "
+            f"{example}"
+        )
     for size in got:
         check_number(name, size, 1, high, whole=True)

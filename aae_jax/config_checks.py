@@ -32,6 +32,9 @@ INITIALIZERS = ("normal", "lecun", "spread")
 UPDATE_RULES = ("adam", "sgd")
 SCHEDULES = ("constant", "cosine", "steps")
 
+MOST_LAYERS = 64
+"""Hidden layers of a network; each takes its time to compile."""
+
 _NAMED = {
     "initializer": INITIALIZERS,
     "optimizer": UPDATE_RULES,
@@ -109,11 +112,13 @@ def check_config(config: "Config") -> None:
         raise UserError(
             f"got epochs={config.epochs} and steps={config.steps}; give one of them"
         )
-    check_sizes("hidden", config.hidden, 65_536, "(64, 64), --hidden 64 64")
-    if config.image_size is not None:
-        check_sizes("image_size", config.image_size, 1024, "--image-size 28 28", n=2)
-    if not isinstance(config.dataset, str) or not config.dataset:
-        raise UserError(f"dataset={config.dataset!r} is no name; give such as mnist")
+    example = "(64, 64), --hidden 64 64"
+    check_sizes("hidden", config.hidden, 65_536, example, most=MOST_LAYERS)
+    if (size := config.image_size) is not None:
+        check_sizes("image_size", size, 1024, "--image-size 28 28", least=2, most=2)
+    name = config.dataset
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise UserError(f"dataset={name!r} is no name; give such as mnist")
     for name in ("standardize_codes", "batch_norm", "aggregated_categories"):
         if (choice := getattr(config, name)) not in (None, True, False):
             raise UserError(f"{name}={choice!r} is neither True nor False")

@@ -113,7 +113,7 @@ def _look(
         from aae_jax.pictures import draw_pictures  # imports matplotlib
 
         names = list(options.pictures or pictures_of(run.record.config))
-        if everything and not run.folder.read_log():
+        if everything and next(run.folder.log_lines(), None) is None:
             names.remove("losses")
             say("no epoch has ended yet, so there is no picture of the losses")
         out = options.out or run.folder.figures

@@ -1,6 +1,7 @@
 """What evaluate.py is asked to do, refused here before jax is imported."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -105,7 +106,7 @@ def _check_tasks(options: EvaluationOptions, given: set[str]) -> None:
 
 def _check_input(name: str, value: str | Path | None) -> None:
     """Refuse a path to codes or images at which nothing is."""
-    if value is None or value in SPLITS or Path(value).expanduser().exists():
+    if value is None or value in SPLITS or os.path.exists(os.path.expanduser(value)):
         return
     if name == "decode":
         raise UserError(

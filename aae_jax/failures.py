@@ -1,6 +1,7 @@
 """How a script ends: failures in one sentence on stderr, and a status for the shell."""
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from aae_jax.errors import RunError, UserError
+from aae_jax.messages import say_on_stderr
 from aae_jax.signals import Interrupted
 from aae_jax.supervisor import ENDED, is_watched
 
@@ -56,6 +58,8 @@ def _status(main: Callable[[], None], *, script: str) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return _tell(script, f"{error.filename} is too long a name; shorten it", 2)
         return _tell(script, error, 1)
     except Exception as error:
         if is_watched() and _is_of_runtime(error):
@@ -63,7 +67,8 @@ def _status(main: Callable[[], None], *, script: str) -> int:
         # jax's error for a full memory is not a MemoryError.
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
             return _tell(script, "the memory is full; try a smaller network", 1)
-        traceback.print_exc()
+        for line in traceback.format_exc().splitlines():
+            say_on_stderr(line)
         return _tell(script, "this is a mistake of ours; please report the above", 1)
     return 0
 
@@ -93,7 +98,6 @@ def _is_of_runtime(error: Exception) -> bool:
 def _tell(script: str, what: object, status: int) -> int:
     """Say what went wrong on one line that cannot drive a terminal."""
     sentence = " ".join(str(what).split())
-    shown = "".join(c if c.isprintable() else "?" for c in sentence)
     with contextlib.suppress(BrokenPipeError):  # nobody reads it
-        print(f"{script}: {shown}", file=sys.stderr)
+        say_on_stderr(f"{script}: {sentence}")
     return status

@@ -1,10 +1,12 @@
 """Where a training begins: its own checkpoint, another run's weights, random ones."""
 
+import math
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +19,8 @@ from aae_jax.checkpoint import (
     save_checkpoint,
 )
 from aae_jax.config import Config
-from aae_jax.errors import UserError
+from aae_jax.data.files import memory_bytes
+from aae_jax.errors import RunError, UserError
 from aae_jax.loop import LoopState, init_loop
 from aae_jax.messages import Say
 from aae_jax.networks import Params
@@ -28,6 +31,7 @@ from aae_jax.processes import is_first
 from aae_jax.run import Run
 from aae_jax.run_folder import RunFolder, open_run
 from aae_jax.run_record import RunRecord
+from aae_jax.small_files import is_number
 from aae_jax.training import Update
 
 
@@ -59,7 +63,8 @@ def make_start(
     """Shapes, and another run's weights if there is a path; nothing is computed yet.
 
     Raises:
-      UserError: no such run, or its weights do not fit.
+      UserError: more numbers than the memory holds; no such run, or its weights do not
+        fit.
     """
     # One program: as many small ones as there are arrays take seconds to compile.
     begin = jax.jit(
@@ -73,8 +78,20 @@ def make_start(
         )
     )
     like = jax.eval_shape(begin, jax.random.key(config.seed))
+    _refuse_too_large(like)
     weights = _weights_of(init_from, like, prior=prior, phases=phases, say=say)
     return Start(begin, like, weights)
+
+
+def _refuse_too_large(like: LoopState) -> None:
+    """Refuse a state that no checkpoint could be made of, before it is made."""
+    n_bytes = sum(math.prod(leaf.shape) * 4 for leaf in jax.tree.leaves(like))
+    if n_bytes > (memory := memory_bytes()):
+        raise UserError(
+            f"the networks and their optimizers would take {n_bytes / 2**30:,.0f} GiB "
+            f"and the memory has {memory / 2**30:,.0f}; use a smaller --hidden, or "
+            "smaller images by --image-size"
+        )
 
 
 def first_states(
@@ -103,7 +120,22 @@ def first_states(
         if is_first():
             _go_back(folder, step, plan, say=say)
         carries.append(found.state if found else _begin(folder, record, start))
-    return tuple(carries), float(loaded[0].record["seconds"]) if loaded[0] else 0.0
+    return tuple(carries), _seconds(loaded[0], folders[0]) if loaded[0] else 0.0
+
+
+def _seconds(loaded: Loaded, folder: RunFolder) -> float:
+    """Of the training behind a checkpoint.
+
+    Raises:
+      RunError: it does not tell them.
+    """
+    seconds: Any = loaded.record.get("seconds")
+    if not is_number(seconds) or seconds < 0:
+        raise RunError(
+            f"the checkpoint of step {loaded.step} in {folder.checkpoints} does not "
+            "tell how long its training took; put an intact copy back"
+        )
+    return float(seconds)
 
 
 def _go_back(folder: RunFolder, step: int, plan: Plan, *, say: Say) -> None:

@@ -15,6 +15,7 @@ from aae_jax.checkpoint import require_space
 from aae_jax.config import Config
 from aae_jax.data import Dataset
 from aae_jax.devices import on_each, one_copy
+from aae_jax.errors import UserError
 from aae_jax.feeds import Feed
 from aae_jax.first_state import first_states, refuse_apart
 from aae_jax.host_loop import run_loop
@@ -134,6 +135,12 @@ def fit_seeds(
 def _summarized(runs: Sequence[Run]) -> dict[str, Any]:
     """The seeds, and of each metric the mean and the standard deviation over them."""
     of_each = [dict(numbers_in(run.metrics())) for run in runs]
+    for run, metrics in zip(runs, of_each, strict=True):
+        if metrics.keys() != of_each[0].keys():
+            raise UserError(
+                f"{run.folder.metrics_file} has not the metrics of the other seeds; "
+                "delete it, and 'python train.py --resume' measures again"
+            )
     values = {name: [each[name] for each in of_each] for name in of_each[0]}
     return {
         "seeds": [run.record.config.seed for run in runs],

@@ -1,5 +1,6 @@
 """What the scripts are asked for beside the config: where, from where, how loud."""
 
+import os
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -142,7 +143,8 @@ def pictures_of(config: Config) -> tuple[str, ...]:
 def _expand(options: object, *names: str) -> None:
     for name in names:
         if (path := getattr(options, name)) is not None:
-            object.__setattr__(options, name, Path(path).expanduser())
+            # Path's own method raises where there is no such user.
+            object.__setattr__(options, name, Path(os.path.expanduser(path)))
 
 
 def limit_in_bytes(gibibytes: float | None) -> int | None:

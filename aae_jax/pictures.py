@@ -242,7 +242,7 @@ def _samples(subject: Subject) -> Figure:
 
 def _losses(subject: Subject) -> Figure:
     folder = subject.run.folder
-    return figures.losses_figure(folder.read_log(), title=folder.title)
+    return figures.losses_figure(folder.log_lines(), title=folder.title)
 
 
 PICTURES: dict[str, Callable[[Subject], Figure]] = {

@@ -18,7 +18,7 @@ from rich.progress import (
 from rich.text import Text
 
 from aae_jax.losses import DISCRIMINATOR_EQUILIBRIUM, GENERATOR_EQUILIBRIUM
-from aae_jax.messages import say_on_stderr
+from aae_jax.messages import printable, say_on_stderr
 from aae_jax.run_folder import RunFolder
 
 EQUILIBRIA = {
@@ -134,7 +134,8 @@ def summary(metrics: Mapping[RunFolder, Mapping[str, Any]]) -> str:
         )
     notes = dict.fromkeys(note for each in of_each for note in _notes(each))
     seeds = f"{len(folders)} seeds " if len(folders) > 1 else ""
-    return "\n".join([f"{seeds}{_head(of_each[0])}", *lines, *notes, *_places(folders)])
+    lines = [f"{seeds}{_head(of_each[0])}", *lines, *notes, *_places(folders)]
+    return "\n".join(map(printable, lines))
 
 
 def _places(folders: Sequence[RunFolder]) -> list[str]:

@@ -33,7 +33,6 @@ from aae_jax.run_inputs import (
     images_for_run,
 )
 from aae_jax.run_record import RunRecord
-from aae_jax.small_files import read_json
 from aae_jax.training import make_step
 from aae_jax.wirings import models_that
 
@@ -294,7 +293,8 @@ class Run:
 
         Raises:
           UserError: no images are given and the run has not ended; or the images do not
-            fit, or are fewer than 2; or cluster_classes do not fit.
+            fit, or are fewer than 2; or cluster_classes do not fit; or metrics.json is
+            damaged.
         """
         if x is None:
             if not self.folder.metrics_file.exists():
@@ -302,7 +302,7 @@ class Run:
                     f"{self.folder.path} has not ended, so it has no test metrics; "
                     "give images, or finish it with 'python train.py --resume'"
                 )
-            return read_json(self.folder.metrics_file)
+            return self.folder.read_metrics()
         images = self._images(x)
         if images.dtype != np.uint8:
             images = np.rint(images * 255).astype(np.uint8)

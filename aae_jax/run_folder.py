@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,17 @@ from aae_jax.formats import FORMAT_VERSION, upgraded
 from aae_jax.run_record import RunRecord, is_count
 from aae_jax.small_files import (
     flush,
+    is_measured,
+    is_number,
     parse_json,
     read_json,
-    read_text,
+    read_lines,
+    write_file,
     write_json,
-    write_text,
 )
 
 RUNS = Path("runs")
+_ALWAYS_MEASURED = ("reconstruction_mse", "images", "steps", "seconds")
 SEEDS_NEED_A_PLACE = "several seeds go on in their folder; name it with --run-dir"
 
 
@@ -122,16 +125,25 @@ class RunFolder:
         Raises:
           UserError: another line is damaged.
         """
-        if not self.log_file.exists():
-            return []
-        whole = read_text(self.log_file).split("\n")[:-1]
-        return [self._log_line(n, text) for n, text in enumerate(whole, start=1)]
+        return list(self.log_lines())
 
-    def _log_line(self, number: int, text: str) -> dict[str, Any]:
+    def log_lines(self) -> Iterator[dict[str, Any]]:
+        """Those of `read_log`, one at a time: all together may be large."""
+        return (line for _, line in self._log_lines())
+
+    def _log_lines(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        """Each line as it stands there, and what it says."""
+        if self.log_file.exists():
+            for number, text in enumerate(read_lines(self.log_file), start=1):
+                yield text, self._log_line(number, text)
+
+    def _log_line(self, number: int, text: bytes) -> dict[str, Any]:
         try:
             line = parse_json(text)
             if not is_count(line["step"]) or not isinstance(line["losses"], dict):
                 raise ValueError("no step or no losses")
+            if not is_measured(line):
+                raise ValueError("not all values are numbers")
         except (KeyError, ValueError, RecursionError) as error:
             raise UserError(
                 f"line {number} of {self.log_file} is damaged ({error}); delete that "
@@ -145,10 +157,32 @@ class RunFolder:
         Raises:
           UserError, RunError: the log cannot be read; the disk is full.
         """
-        kept = [line for line in self.read_log() if line["step"] <= step]
         if self.log_file.exists():
-            text = "".join(json.dumps(line) + "\n" for line in kept)
-            write_text(self.log_file, text)
+            kept = (text for text, line in self._log_lines() if line["step"] <= step)
+            write_file(self.log_file, lambda file: file.writelines(kept))
+
+    def read_metrics(self) -> dict[str, Any]:
+        """Read metrics.json.
+
+        Raises:
+          UserError: it is missing or damaged.
+        """
+        metrics = read_json(self.metrics_file)
+        numbers = {**metrics, **dict.fromkeys(("split", "latent"), 0)}
+        try:
+            latent = dict(metrics["latent"])
+            needed = [metrics[name] for name in _ALWAYS_MEASURED]
+            needed += [latent["ratio"], latent["gap_fraction"]]
+            if not all(map(is_number, (*numbers.values(), *needed))):
+                raise ValueError("not all values are numbers")
+            if not is_measured(latent):
+                raise ValueError("not all values of latent are numbers")
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise UserError(
+                f"{self.metrics_file} does not hold the metrics of a run ({error}); "
+                "delete it, and 'python train.py --resume' measures again"
+            ) from error
+        return metrics
 
     def refuse_content(self) -> None:
         """Refuse to begin a run here if anything is here already.

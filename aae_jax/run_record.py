@@ -8,6 +8,8 @@ from typing import Any
 from aae_jax.config import Config
 from aae_jax.errors import UserError
 
+_MOST_PIXELS = 2**16  # a side
+
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -53,6 +55,8 @@ class RunRecord:
             init_from=stored.get("init_from"),
         )
         names = record.dataset["class_names"]
+        if not isinstance(names, list | None):
+            raise ValueError("class_names are no list")
         texts = [
             record.config.dataset,
             record.dataset["name"],
@@ -63,6 +67,8 @@ class RunRecord:
             *(() if record.init_from is None else (record.init_from,)),
         ]
         shapes = dict(record.dataset.get("shapes", {})).values()
+        if max(height, width) > _MOST_PIXELS or channels not in (1, 3):
+            raise ValueError(f"no images have the shape {stored['image_shape']}")
         counts = [*record.image_shape, record.n_train]
         counts += [each for shape in shapes for each in shape or ()]
         if not all(is_count(count) for count in counts) or not all(

@@ -4,41 +4,59 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from aae_jax.errors import RunError, UserError
 
+# What JSON becomes in Python may take thirty times as much.
+_MAX_JSON_BYTES = 2**23
+_MAX_LINE_BYTES = 2**20
 _MAX_BYTES = 2**28
 
 
-def read_text(path: Path) -> str:
-    """The text of a file.
+def read_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, one at a time; a last one that was cut short is left out.
 
     Raises:
-      UserError: it is missing, no plain file, too large, or not text.
+      UserError: the file is missing, no plain file, or too large; a line is too long.
     """
+    with _opened(path, _MAX_BYTES) as file:
+        while (line := file.readline(_MAX_LINE_BYTES)).endswith(b"\n"):
+            yield line
+        if len(line) == _MAX_LINE_BYTES:
+            raise UserError(
+                f"{path} has a line longer than any that aae_jax writes there; delete "
+                "that line"
+            )
+
+
+@contextmanager
+def _opened(path: Path, most: int) -> Iterator[IO[bytes]]:
+    """A plain file of so many bytes at most, or a UserError."""
     try:
         if path.exists() and not path.is_file():
             raise UserError(f"{path} is not a plain file")
-        if path.stat().st_size > _MAX_BYTES:
-            raise UserError(f"{path} is larger than any file that aae_jax writes there")
-        return path.read_text("utf-8")
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > most:
+                raise UserError(
+                    f"{path} is larger than any file that aae_jax writes there"
+                )
+            yield file
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} cannot be read: {error.reason}") from error
 
 
-def parse_json(text: str) -> dict[str, Any]:
+def parse_json(text: bytes) -> dict[str, Any]:
     """The JSON object that a text is; no NaN, no infinity.
 
     Raises:
       ValueError: it is not one.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text.decode(), parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(value, dict):
@@ -52,7 +70,8 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
       UserError: it is missing, too large, or not a JSON object.
     """
-    text = read_text(path)
+    with _opened(path, _MAX_JSON_BYTES) as file:
+        text = file.read()
     try:
         return parse_json(text)
     except ValueError as error:
@@ -100,6 +119,20 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value from JSON is a number that can be computed with."""
+    return isinstance(value, int | float) and abs(value) < 1e300
+
+
+def is_measured(value: Any) -> bool:
+    """Whether a value from JSON is a number, or a list or object of nothing else."""
+    if isinstance(value, dict):
+        return all(map(is_measured, value.values()))
+    if isinstance(value, list):
+        return all(map(is_measured, value))
+    return is_number(value)
 
 
 def _refuse_constant(name: str) -> float:

@@ -33,6 +33,8 @@ def _orbax() -> Iterator[Any]:
     context.memory_options.deepcopy_host_arrays = False
     logger = logging.getLogger("absl")
     logger.addFilter(_is_not_orbax)
+    # For good: it tells of what failed when that is thrown away, which may be later.
+    logging.getLogger("asyncio").addFilter(_is_not_tensorstore)
     try:
         with context:
             yield ocp
@@ -42,6 +44,10 @@ def _orbax() -> Iterator[Any]:
 
 def _is_not_orbax(record: logging.LogRecord) -> bool:
     return "orbax" not in Path(record.pathname).parts
+
+
+def _is_not_tensorstore(record: logging.LogRecord) -> bool:
+    return "tensorstore" not in record.getMessage()
 
 
 def write_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -35,13 +35,13 @@ def main(arguments: list[str] | None = None) -> int:
             say=say_on_stderr,
         )
     except UserError as error:
-        print(error, file=sys.stderr)
+        say_on_stderr(str(error))
         return 2
     except KeyboardInterrupt:
         print("stopped; nothing was prepared", file=sys.stderr)
         return 130
     except (RunError, OSError) as error:
-        print(f"{options.name} could not be prepared: {error}", file=sys.stderr)
+        say_on_stderr(f"{options.name} could not be prepared: {error}")
         return 1
     return 0
 

@@ -25,6 +25,8 @@ MAX_PIXELS_PER_BYTE = 8 * 1032
 # `_check_header` refuses by bounds of its own. For good: what `warnings` undoes later
 # is undone for all threads, and images are read by several.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# What pillow finds odd and reads all the same, such as damaged notes of a camera.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 # What pillow raises on damaged files.
 UNSOUND = (
     Image.DecompressionBombError,
@@ -80,9 +82,9 @@ def check_size(
         )
 
 
-def read_image(path: Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_image(path: str | Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
     """Decode an image file, set upright: see `decode_image`."""
-    with open_regular(path) as stream:
+    with open_regular(Path(path)) as stream:
         return decode_image(stream, file_size(stream), str(path), size=size, turn=True)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -28,16 +29,21 @@ class Readable(Protocol):
 
 
 def default_memory_limit() -> int:
-    """A quarter of the memory, of the machine or of the container, in bytes.
+    """A quarter of the memory, in bytes.
 
     A training holds its images twice, as read and on the device, and for a moment a
     third time.
     """
+    return memory_bytes() // 4
+
+
+def memory_bytes() -> int:
+    """The memory of the machine, or of the container."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for path in CONTAINER_LIMITS:
         with contextlib.suppress(OSError, ValueError):  # absent, or "max"
             memory = min(memory, int(Path(path).read_text()))
-    return memory // 4
+    return memory
 
 
 def check_memory(nbytes: int, where: object, *, limit: int, instead: str = "") -> None:
@@ -112,26 +118,50 @@ def read_exactly(stream: Readable, nbytes: int, where: object) -> np.ndarray:
     return content
 
 
-def list_folder(folder: Path) -> list[Path]:
-    """The paths in a folder but for hidden ones, sorted by name.
+def scan_folder(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """The entries of a folder but for hidden ones, in the order of the system.
 
     Raises:
       UserError: the folder is not readable or has more than two million entries.
     """
-    paths: list[Path] = []
+    count = 0
     try:
         with os.scandir(folder) as scan:
             for entry in scan:
-                if not entry.name.startswith("."):
-                    paths.append(Path(entry.path))
-                if len(paths) > MAX_FOLDER_ENTRIES:
+                if entry.name.startswith("."):
+                    continue
+                count += 1
+                if count > MAX_FOLDER_ENTRIES:
                     raise UserError(
                         f"{folder} has more than {MAX_FOLDER_ENTRIES:,} entries; give "
                         "a folder with fewer"
                     )
+                yield entry
     except OSError as error:
         raise UserError(
             f"{folder} cannot be read ({error.strerror}); give a folder that you may "
             "read"
         ) from error
-    return sorted(paths)
+
+
+def list_folder(folder: Path) -> list[os.DirEntry[str]]:
+    """The entries of `scan_folder`, sorted by name."""
+    return sorted(scan_folder(folder), key=lambda entry: entry.name)
+
+
+# Asking the system about each of a million entries takes seconds; their folder tells of
+# all but links.
+
+
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a regular file, or leads to one."""
+    if entry.is_symlink():
+        return os.path.isfile(entry)
+    return entry.is_file(follow_symlinks=False)
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or leads to one."""
+    if entry.is_symlink():
+        return os.path.isdir(entry)
+    return entry.is_dir(follow_symlinks=False)

@@ -15,9 +15,10 @@ from aae_jax.data.files import (
     Readable,
     check_memory,
     file_size,
-    list_folder,
+    is_file,
     open_regular,
     read_exactly,
+    scan_folder,
 )
 from aae_jax.data.stored import stored_array
 from aae_jax.errors import UserError
@@ -110,10 +111,16 @@ def find_idx_files(folder: Path) -> dict[str, Path]:
     A name starts with train-images, train-labels, t10k-images or t10k-labels; where
     there are several, the first in sorted order counts, so plain before `.gz`.
     """
+    starts = tuple(PARTS.values())
+    named = [
+        Path(entry.path)
+        for entry in scan_folder(folder)
+        if entry.name.startswith(starts) and is_file(entry)
+    ]
     found: dict[str, Path] = {}
-    for path in list_folder(folder):
+    for path in sorted(named):
         for key, start in PARTS.items():
-            if path.name.startswith(start) and os.path.isfile(path):
+            if path.name.startswith(start):
                 found.setdefault(key, path)
     return found
 

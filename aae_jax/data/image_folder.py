@@ -9,7 +9,7 @@ import numpy as np
 
 from aae_jax.data.arrays import Parts
 from aae_jax.data.decoding import check_size, is_grey, read_image, stack_images
-from aae_jax.data.files import list_folder, open_regular
+from aae_jax.data.files import is_file, is_folder, list_folder, open_regular
 from aae_jax.data.stored import Rows, StoredImages
 from aae_jax.errors import UserError
 from aae_jax.messages import Say
@@ -50,13 +50,13 @@ def read_image_folder(
         images = _images_on_disk(paths, (height, width, 1 if grey else 3), image_size)
         if images.nbytes > memory_limit:
             return Parts(images, labels, class_names=class_names)
-    decoded = ((str(path), read_image(path, size=image_size)) for path in paths)
+    decoded = ((path, read_image(path, size=image_size)) for path in paths)
     images = stack_images(decoded, len(paths), folder, memory_limit=memory_limit)
     return Parts(images, labels, class_names=class_names)
 
 
 def _images_on_disk(
-    paths: Sequence[Path],
+    paths: Sequence[str],
     shape: tuple[int, int, int],
     image_size: tuple[int, int] | None,
 ) -> StoredImages:
@@ -64,7 +64,7 @@ def _images_on_disk(
         images = np.empty((len(rows), *shape), np.uint8)
         for image, row in zip(images, rows, strict=True):
             found = read_image(paths[row], size=image_size)
-            check_size(found, shape, str(paths[row]), first=str(paths[0]))
+            check_size(found, shape, paths[row], first=paths[0])
             image[:] = found
         return images
 
@@ -73,19 +73,19 @@ def _images_on_disk(
 
 def _find_images(
     folder: Path, say: Say
-) -> tuple[list[Path], np.ndarray | None, tuple[str, ...] | None]:
+) -> tuple[list[str], np.ndarray | None, tuple[str, ...] | None]:
     """Paths, labels and class names of a folder, sorted by class and name."""
     entries = list_folder(folder)
     direct = _images_of(entries)
-    passed_over = sum(not os.path.isdir(path) for path in entries) - len(direct)
-    classes: dict[str, list[Path]] = {}
-    for path in entries:
-        if os.path.isdir(path):
-            inside = list_folder(path)
-            images = _images_of(inside)
-            passed_over += len(inside) - len(images)
-            if images:
-                classes[path.name] = images
+    folders = [entry for entry in entries if is_folder(entry)]
+    passed_over = len(entries) - len(folders) - len(direct)
+    classes: dict[str, list[str]] = {}
+    for entry in folders:
+        inside = list_folder(Path(entry.path))
+        images = _images_of(inside)
+        passed_over += len(inside) - len(images)
+        if images:
+            classes[entry.name] = images
     if direct and classes:
         raise UserError(
             f"{folder} has images beside the subfolder {next(iter(classes))}; put "
@@ -105,14 +105,14 @@ def _find_images(
     return list(chain.from_iterable(classes.values())), labels, tuple(classes)
 
 
-def _images_of(paths: list[Path]) -> list[Path]:
+def _images_of(entries: list[os.DirEntry[str]]) -> list[str]:
     return [
-        path
-        for path in paths
-        if path.suffix.lower() in SUFFIXES and os.path.isfile(path)
+        entry.path
+        for entry in entries
+        if entry.name.lower().endswith(SUFFIXES) and is_file(entry)
     ]
 
 
-def _is_grey_file(path: Path) -> bool:
-    with open_regular(path) as stream:
-        return is_grey(stream, str(path))
+def _is_grey_file(path: str) -> bool:
+    with open_regular(Path(path)) as stream:
+        return is_grey(stream, path)

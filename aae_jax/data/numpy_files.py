@@ -7,6 +7,7 @@ in an .npy, or in an .npz that numpy.savez wrote.
 import math
 import struct
 import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -39,8 +40,11 @@ READABLE_ZIP = (
     zipfile.ZIP_STORED,
     zipfile.ZIP_DEFLATED,
 )  # those unpack in bounded steps
+# numpy tells whoever reads a file of Python 2 that this takes longer.
+warnings.filterwarnings("ignore", message="Reading `.npy` or `.npz` file required")
 # So much stands before a member's name and its extra, whose lengths it tells.
 _ZIP_HEADER = struct.Struct("<26xHH")
+_HEADER_BYTES = 10_000  # numpy refuses more, for the time that parsing takes
 
 
 @dataclass(frozen=True)
@@ -238,6 +242,21 @@ def _on_disk(
     return stored_array(array, where, image_size=image_size)
 
 
+class _Header:
+    """A stream of which no more is read at a time than the header of an array has.
+
+    numpy reads all that the header's length claims before it looks at the length.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1, /) -> bytes:
+        if not 0 <= size <= _HEADER_BYTES:
+            raise ValueError(f"a header of {size:,} bytes")
+        return self._stream.read(size)
+
+
 def _read_header(
     stream: IO[bytes], where: object
 ) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -247,10 +266,11 @@ def _read_header(
         (2, 0): npy_format.read_array_header_2_0,
     }
     try:
-        version = npy_format.read_magic(stream)
+        header = _Header(stream)
+        version = npy_format.read_magic(header)
         if version not in readers:
             raise ValueError(f"format version {version}")
-        shape, fortran, dtype = readers[version](stream)
+        shape, fortran, dtype = readers[version](header)
         sound = len(shape) <= 8 and all(side >= 0 for side in shape)
         if dtype.itemsize == 0 or dtype.subdtype or not sound:
             raise ValueError(f"shape {shape} of the type {dtype}")

@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from aae_jax.data.files import list_folder
+from aae_jax.data.files import is_folder, list_folder
 
 NAME = re.compile(r"(\w+)(?:/(\w[\w.+-]*))?(?::(\d+\.\d+\.\d+))?", re.ASCII)
 VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
@@ -30,7 +30,7 @@ def cache_root() -> Path:
 def search_roots(data_dir: str | os.PathLike | None) -> list[Path]:
     """Where sets are looked for: `data_dir` alone, else our folder and tfds's own."""
     if data_dir is not None:
-        return [Path(data_dir).expanduser()]
+        return [Path(os.path.expanduser(data_dir))]
     stock = os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets"
     return [cache_root(), Path(stock)]
 
@@ -92,4 +92,4 @@ def _versions(folder: Path) -> list[Path]:
 def _subfolders(folder: Path) -> list[Path]:
     if not os.path.isdir(folder):
         return []
-    return [path for path in list_folder(folder) if os.path.isdir(path)]
+    return [Path(entry.path) for entry in list_folder(folder) if is_folder(entry)]

@@ -102,7 +102,7 @@ def prepare(
         raise UserError(
             f"{name!r} cannot be prepared here; choose one of {', '.join(ORIGINS)}"
         )
-    root = cache_root() if data_dir is None else Path(data_dir).expanduser()
+    root = cache_root() if data_dir is None else Path(os.path.expanduser(data_dir))
     found = find_prepared(name, root)
     if found is not None:
         say(f"{name} is already prepared in {found}")
@@ -110,7 +110,7 @@ def prepare(
     origin = ORIGINS[name]
     if source is not None:
         return prepare_folder(
-            name, Path(source).expanduser(), root, sums=origin.sums, say=say
+            name, Path(os.path.expanduser(source)), root, sums=origin.sums, say=say
         )
     check_reachable(name, origin.url)
     with tempfile.TemporaryDirectory(prefix="aae_jax-") as folder:

@@ -87,7 +87,7 @@ def load_dataset(
         parts = read_prepared(folder, memory_limit=limit, image_size=image_size)
         where, title = folder, chosen
     else:
-        where = Path(chosen).expanduser()
+        where = Path(os.path.expanduser(chosen))
         parts = _read_path(where, limit, image_size, say)
         title = where.resolve().name
     dataset = build_dataset(title, parts, where=where, image_size=image_size)
@@ -119,7 +119,7 @@ def load_images(
       UserError: nothing is there, or it is damaged, too large or does not fit together.
     """
     limit = limit_in_bytes(memory_limit) or default_memory_limit()
-    where = Path(path).expanduser()
+    where = Path(os.path.expanduser(path))
     if not where.exists():
         raise UserError(
             f"{path} does not exist; give test, validation, train, or the path of an "
@@ -151,13 +151,17 @@ def load_codes(
     """
     limit = limit_in_bytes(memory_limit) or default_memory_limit()
     hint = "save it with numpy.savez(file, z=codes)"
-    where = Path(path).expanduser()
+    where = Path(os.path.expanduser(path))
     arrays = read_members(where, ("z", "y", "y_pred"), hint=hint, memory_limit=limit)
     z = arrays["z"]
     with np.errstate(over="ignore"):  # too large a number becomes infinite
-        codes = z.astype(np.float32) if z.dtype.kind in "iuf" else None
+        is_table = z.ndim == 2 and z.dtype.kind in "iuf"
+        codes = z.astype(np.float32) if is_table else None
     if codes is None or not np.isfinite(codes).all():
-        raise UserError(f"z of {where} must hold finite numbers of 32 bits; {hint}")
+        raise UserError(
+            f"z of {where} must hold finite numbers of 32 bits, a row for each code; "
+            f"{hint}"
+        )
     return arrays | {"z": codes}
 
 

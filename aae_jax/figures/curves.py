@@ -1,6 +1,7 @@
 """Losses over the run, beside the values that they should come to."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ _COLOURS = {"training": CODES, "held out": "#ff7800"}
 _FEW = 30  # points are marked where they are fewer
 
 
-_Curves = dict[str, tuple[tuple[int, ...], tuple[float, ...]]]
+_Curves = dict[str, tuple[list[int], list[float]]]
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ _GOOD_NEWS = (
 )
 
 
-def losses_figure(log: Sequence[Mapping[str, Any]], *, title: str) -> Figure:
+def losses_figure(log: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
     """Losses and latent match over the steps of a run, a panel each.
 
     Args:
@@ -111,14 +112,12 @@ def losses_figure(log: Sequence[Mapping[str, Any]], *, title: str) -> Figure:
     Raises:
       UserError: the log has no losses yet.
     """
-    panels = [
-        (panel, curves) for panel in _PANELS if (curves := _curves(log, panel.curves))
-    ]
+    n_epochs, panels = _filled(log)
     if not panels:
         raise UserError("the log holds no losses yet; train for an epoch or more")
     columns = min(len(panels), 2)
     rows = -(-len(panels) // columns)
-    caption = f"A point an epoch, {len(log):,} in all."
+    caption = f"A point an epoch, {n_epochs:,} in all."
     if any(panel.heading == "Discriminator" for panel, _ in panels):
         caption += _GOOD_NEWS
     figure = page("Losses", title, caption=caption, height=2.6 * rows)
@@ -132,27 +131,34 @@ def losses_figure(log: Sequence[Mapping[str, Any]], *, title: str) -> Figure:
     return figure
 
 
-def _curves(
-    log: Sequence[Mapping[str, Any]], places: Mapping[str, tuple[str, ...]]
-) -> _Curves:
-    """Steps and values of each curve that has any."""
-    curves: _Curves = {}
-    for label, place in places.items():
-        points = [(row["step"], _at(row, place)) for row in log]
-        if points := [point for point in points if point[1] is not None]:
-            steps, values = zip(*points, strict=True)
-            curves[label] = (steps, values)
-    return curves
+def _filled(
+    log: Iterable[Mapping[str, Any]],
+) -> tuple[int, list[tuple[_Panel, _Curves]]]:
+    """How many rows there are; the panels, with the curves that have any points."""
+    n_rows, found = 0, defaultdict(lambda: ([], []))
+    for row in log:
+        n_rows += 1
+        for place in (place for panel in _PANELS for place in panel.curves.values()):
+            if (value := _at(row, place)) is not None:
+                steps, values = found[place]
+                steps.append(row["step"])
+                values.append(value)
+    panels = []
+    for panel in _PANELS:
+        pairs = panel.curves.items()
+        curves = {label: found[place] for label, place in pairs if place in found}
+        panels += [(panel, curves)] if curves else []
+    return n_rows, panels
 
 
 def _at(row: Mapping[str, Any], place: tuple[str, ...]) -> float | None:
-    """The number at a place in a row of the log, None where it is missing."""
+    """The number at a place in a row of the log, None where there is none."""
     value: Any = row
     for name in place:
-        if name not in (value or {}):
+        if not isinstance(value, Mapping) or name not in value:
             return None
         value = value[name]
-    return value
+    return value if isinstance(value, int | float) else None
 
 
 def _draw(axes: Axes, panel: _Panel, curves: _Curves) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import textwrap
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
+from aae_jax.messages import printable
 from aae_jax.small_files import write_file
+
+# Names may be of letters that the font does not have: they are drawn as boxes.
+warnings.filterwarnings("ignore", message="Glyph .* missing from font")
 
 INK = "#222222"
 PALE = "#666666"
@@ -76,6 +81,7 @@ def style(axes: Axes, *, frame: bool = True) -> None:
 
 def shortened(text: str, letters: int) -> str:
     """A text of so many letters at most; an ellipsis stands for the rest."""
+    text = printable(text)
     return text if len(text) <= letters else text[: letters - 1] + "\u2026"
 
 
