@@ -10,7 +10,7 @@ MINUTES ?= 120
 # To count which lines run slows Python, and so jax's tracing, by two fifths.
 COUNTED := $(if $(COVERAGE),--cov --cov-report=term-missing:skip-covered --cov-fail-under=90)
 
-.PHONY: help setup train test soak lint types bench growth start disk lock clean
+.PHONY: help setup train test fuzz soak lint types bench growth start disk lock clean
 
 help:
 	@echo "make setup    install everything into .venv"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench    time a step against PyTorch"
 	@echo "make start    time from a command to its first steps"
 	@echo "make disk     train on more images than the memory is given"
+	@echo "make fuzz     read malformed files; ARGS=\"--minutes 10\" says how long"
 	@echo "make growth   speed and memory over sizes"
 	@echo "make lock     pin the newest packages that pyproject.toml allows"
 
@@ -58,6 +59,9 @@ types: $(READY)
 
 start: $(READY)
 	$(BIN)/python benchmarks/start.py $(ARGS)
+
+fuzz: $(READY)
+	$(BIN)/python benchmarks/fuzz.py $(ARGS)
 
 disk: $(READY)
 	$(BIN)/python benchmarks/disk.py $(ARGS)

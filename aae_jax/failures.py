@@ -17,7 +17,7 @@ from aae_jax.supervisor import ENDED, is_watched
 _STOPPED = "stopped; what was saved before is intact"
 
 
-def exit_status(main: Callable[[], None], *, script: str) -> int:
+def exit_status(main: Callable[[], object], *, script: str) -> int:
     """Run a script's body; tell failures in one sentence on stderr.
 
     Returns:
@@ -30,7 +30,7 @@ def exit_status(main: Callable[[], None], *, script: str) -> int:
     return status
 
 
-def _status(main: Callable[[], None], *, script: str) -> int:
+def _status(main: Callable[[], object], *, script: str) -> int:
     for stream in (sys.stdout, sys.stderr):  # a path may hold what cannot be shown
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -79,6 +79,8 @@ def _unraisable_ends(script: str) -> Iterator[None]:
     before = sys.unraisablehook
 
     def hook(dropped: Any) -> None:
+        if "loop is closed" in str(dropped.exc_value):
+            return None  # of a thread that reads a checkpoint found to be damaged
         if not issubclass(dropped.exc_type, KeyboardInterrupt):
             return before(dropped)
         os._exit(_tell(script, _STOPPED, 130))

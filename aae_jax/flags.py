@@ -70,7 +70,7 @@ def parse(flags: type[Flags], argv: Sequence[str], *, script: str, about: str) -
     except SystemExit as stopped:
         if stopped.code in (0, None):
             raise
-    what = _what_is_wrong(argv, _kinds(flags))
+    what = _what_is_wrong(argv, kinds_of(flags))
     raise UserError(f"{what}; 'python {script} --help' lists all flags")
 
 
@@ -120,12 +120,12 @@ def _field(flag: str) -> str:
     return flag.removeprefix("--").replace("-", "_")
 
 
-def _kinds(flags: Any) -> dict[str, _Kind]:
+def kinds_of(flags: Any) -> dict[str, _Kind]:
     """What each field takes, those of nested dataclasses too."""
     kinds: dict[str, _Kind] = {"help": _SWITCH}
     for name, hint in get_type_hints(flags).items():
         if dataclasses.is_dataclass(hint):
-            kinds |= _kinds(hint)
+            kinds |= kinds_of(hint)
         elif hint is bool:
             kinds[name] = _SWITCH
         else:

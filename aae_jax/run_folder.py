@@ -35,6 +35,20 @@ class RunFolder:
 
     path: Path
 
+    def __post_init__(self) -> None:
+        """Refuse a name that is no text: checkpoints cannot be written under it.
+
+        Raises:
+          UserError: it has bytes that are no UTF-8.
+        """
+        try:
+            str(self.path.absolute()).encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"run folder {self.path} has a name that is not UTF-8, or lies under "
+                "one; rename it, or choose another --run-dir"
+            ) from error
+
     def __fspath__(self) -> str:
         return str(self.path)
 
