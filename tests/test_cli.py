@@ -128,6 +128,7 @@ def refused(request, argv):
         ),
         ("--model autoencoder --instance-noise=1", "out of aae, aae-joint"),
         ("--prior-shape 7", "--prior-shape does nothing with --prior normal"),
+        ("--accept-changed-data", "for going on with a run; add --resume"),
         (
             "--schedule constant --generator-final 0.5",
             "--generator-final is for the cosine schedule and yours is constant",
@@ -207,7 +208,8 @@ LINES = (
 
 
 def test_every_flag_of_train_reaches_its_field(place):
-    seen = {"resume", "init_from"}  # of runs that there are already
+    # Of runs that there are already.
+    seen = {"resume", "accept_changed_data", "init_from"}
     for line in LINES:
         request = training_request(line.split())
         values = dataclasses.asdict(request.config)
