@@ -11,8 +11,6 @@ and ever new ones.
 
 import argparse
 import collections
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,11 +20,10 @@ from functools import partial
 from pathlib import Path
 
 from fuzzing import PROCESSES, READERS, Reader, Tally, attempt, peak_bytes
-from hostile import DATA, many_names
+from hostile import DATA, many_names, measured
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import HypothesisWarning
 
-ROOT = Path(__file__).resolve().parents[1]
 AT_A_TIME = 200
 MOST_FAILURES = 5
 
@@ -54,40 +51,30 @@ def go_on(reader: Reader, folder: Path, tally: Tally, *, number: int) -> None:
         tally.failures.append(f"{reader.name}: {last[:3000]}{notes[:3000]}")
 
 
-def measured(script: str, *arguments: str) -> tuple[int, float, float, float]:
-    """Status, seconds, seconds of the processor and mebibytes of a script."""
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / script), *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    mebibytes = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    seconds = usage.ru_utime + usage.ru_stime
-    return process.returncode, time.perf_counter() - began, seconds, mebibytes
-
-
 def measure_cases(n_names: int) -> int:
     """Print what each hostile file takes beyond an empty one."""
     cases = DATA | {f"{n_names:,} names": partial(many_names, n=n_names)}
     bad = 0
-    with tempfile.TemporaryDirectory() as place:
-        (Path(place) / "a.npy").touch()
-        _, *plain = measured("train.py", "--dataset", str(Path(place) / "a.npy"))
-        wall, seconds, mebibytes = plain
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "a.npy").touch()
+        plain = measured("train.py", "--dataset", place / "a.npy", cwd=place)
         print(
-            f"a plain start takes {wall:.1f} s, {seconds:.1f} s of the processor and "
-            f"{mebibytes:.0f} MiB; beyond that"
+            f"a plain start takes {plain.seconds:.1f} s, "
+            f"{plain.seconds_of_processor:.1f} s of the processor and "
+            f"{plain.peak_bytes / 2**20:.0f} MiB; beyond that"
         )
         for index, (name, make) in enumerate(cases.items()):
-            (Path(place) / str(index)).mkdir()
-            status, *taken = measured(*make(Path(place) / str(index)))
-            more = [a - b for a, b in zip(taken, plain, strict=True)]
-            bad += status != 2 or more[1] > 5 or more[2] > 500e6 / 2**20
-            print(f"{name:<40}{more[0]:>6.1f} s{more[1]:>6.1f} s{more[2]:>6.0f} MiB")
+            (place / str(index)).mkdir()
+            taken = measured(*make(place / str(index)), cwd=place)
+            seconds = taken.seconds - plain.seconds
+            of_processor = taken.seconds_of_processor - plain.seconds_of_processor
+            more = taken.peak_bytes - plain.peak_bytes
+            bad += taken.status != 2 or of_processor > 5 or more > 500e6
+            print(
+                f"{name:<40}{seconds:>6.1f} s{of_processor:>6.1f} s"
+                f"{more / 2**20:>6.0f} MiB"
+            )
     return 1 if bad else 0
 
 
@@ -98,7 +85,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="the name of one reader")
     parser.add_argument("--cases", action="store_true")
-    parser.add_argument("--names", type=int, default=20_000)
+    parser.add_argument("--names", type=int, default=100_000)
     flags = parser.parse_args()
     if flags.cases:
         return measure_cases(flags.names)

@@ -30,7 +30,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from hostile import ESCAPES, png_bytes, tiny_npz
+from hostile import ESCAPES, ROOT, png_bytes, tiny_npz
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -147,14 +147,11 @@ def peak_bytes() -> int:
 # Bytes, changed.
 
 _KINDS = ("flip", "set", "insert", "delete", "truncate", "duplicate", "zero")
-changes = st.lists(
-    st.tuples(
-        st.sampled_from(_KINDS),
-        st.integers(0, 2**20),
-        st.binary(min_size=1, max_size=8),
-    ),
-    max_size=4,
+_change = st.tuples(
+    st.sampled_from(_KINDS), st.integers(0, 2**20), st.binary(min_size=1, max_size=8)
 )
+changes = st.lists(_change, max_size=4)
+some_changes = st.lists(_change, min_size=1, max_size=4)
 
 
 def changed(content: bytes, made: Sequence[tuple[str, int, bytes]]) -> bytes:
@@ -795,13 +792,12 @@ _TINY = (
     *("--dataset", "tiny.npz", "--hidden", "4", "--batch-size", "20", "--steps", "4"),
     *("--no-figures", "--no-compile-cache"),
 )
-_SCRIPTS = Path(__file__).resolve().parents[1]
 
 
 def _started(script: str, argv: Sequence[str], folder: Path) -> tuple[int, str]:
     """The status of a script in a process of its own, and what it told on stderr."""
     ended = subprocess.run(
-        [sys.executable, str(_SCRIPTS / script), *argv],
+        [sys.executable, str(ROOT / script), *argv],
         cwd=folder,
         capture_output=True,
         stdin=subprocess.DEVNULL,
@@ -824,10 +820,13 @@ def _start(script: str):
     """A script in a process of its own; what it trains is as little as can be."""
 
     def read(folder: Path, argv: list[str]) -> None:
-        trained = _trained(folder.with_name(f"{folder.name}-trained"))
-        furnish(folder, trained)
+        if script == "train.py":
+            furnish(folder)
+            more = _TINY
+        else:
+            furnish(folder, _trained(folder.with_name(f"{folder.name}-trained")))
+            more = ("--no-compile-cache",)
         before = listed(folder)
-        more = _TINY if script == "train.py" else ("--no-compile-cache",)
         status, said = _started(script, [*argv, *more], folder)
         *_, sentence = said.split("\n")[:-1] or [""]
         assert_told(status, f"{sentence}\n", script)
@@ -870,13 +869,13 @@ READERS = (
     ),
     Reader(
         "checkpoint",
-        st.tuples(st.integers(0, 11), changes, st.just(False)),
+        st.tuples(st.integers(0, 11), some_changes, st.just(False)),
         _load_checkpoint,
         share=0.05,
     ),
     Reader(
         "resealed checkpoint",
-        st.tuples(st.integers(0, 11), changes, st.just(True)),
+        st.tuples(st.integers(0, 11), some_changes, st.just(True)),
         _load_checkpoint,
         share=0.05,
     ),

@@ -9,15 +9,18 @@ import io
 import json
 import os
 import struct
+import subprocess
 import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
+ROOT = Path(__file__).resolve().parents[1]
 MIB = 2**20
 ESCAPES = "\x1b[2J\r\n<b>\u202e" + ("\udcff" if sys.platform == "linux" else "")
 """What clears a screen, goes back in a line, turns it round, and cannot be encoded."""
@@ -137,7 +140,7 @@ def _links_and_devices(place: Path) -> Command:
     return _train(folder)
 
 
-def many_names(place: Path, *, n: int = 20_000) -> Command:
+def many_names(place: Path, *, n: int = 5_000) -> Command:
     """A folder of many empty files that are called images."""
     folder = place / "many"
     folder.mkdir()
@@ -264,3 +267,44 @@ def tiny_npz(path: Path, *, n: int = 120) -> Path:
     x = rng.integers(0, 256, (n, 8, 8), np.uint8)
     np.savez(path, x=x, y=np.arange(n) % 4)
     return path
+
+
+# A process inherits the peak of the one that starts it, so a small one starts it.
+_WATCH = """
+import json, resource, subprocess, sys, time
+began = time.perf_counter()
+ended = subprocess.run(
+    sys.argv[1:],
+    stdin=subprocess.DEVNULL,
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+)
+seconds = time.perf_counter() - began
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+of_processor = usage.ru_utime + usage.ru_stime
+said = ended.stderr.decode()
+print(json.dumps([ended.returncode, said, seconds, of_processor, peak]))
+"""
+
+
+class Taken(NamedTuple):
+    """How a script ended, what it said on stderr, and what it took."""
+
+    status: int
+    said: str
+    seconds: float
+    seconds_of_processor: float
+    peak_bytes: int
+
+
+def measured(script: str, *arguments: object, cwd: Path) -> Taken:
+    """A script in a process of its own."""
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    watched = subprocess.run(
+        [sys.executable, "-S", "-c", _WATCH, *command],
+        cwd=cwd,
+        capture_output=True,
+        check=True,
+    )
+    return Taken(*json.loads(watched.stdout))
