@@ -16,17 +16,17 @@ def changed_data(
     """How the data differ from those that a run was trained on; '' if they do not.
 
     Raises:
-      UserError: they do, and that is not accepted; or the training images are more,
-        fewer or of another size, which no flag accepts: all of them would be split
-        anew, and images that were trained on be measured.
+      UserError: they do, and that is not accepted; or the images to train on and hold
+        out are more, fewer or of another size, which no flag accepts: they would be
+        split anew, and some that were trained on be held out.
     """
     if stored.dataset["fingerprint"] == now.dataset["fingerprint"]:
         return ""
     changes = _told_changes(stored.dataset, now.dataset)
-    others = (stored.n_train, stored.image_shape) != (now.n_train, now.image_shape)
-    if options.accept_changed_data and not others:
+    split_anew = _split_anew(stored, now)
+    if options.accept_changed_data and not split_anew:
         return changes
-    accept = "" if others else "accept that with --accept-changed-data, or "
+    accept = "" if split_anew else "accept that with --accept-changed-data, or "
     raise UserError(
         f"the data are not those that {folder.path} was trained on "
         f"({stored.dataset['name']!r}): {changes}; give the same --dataset as it was "
@@ -35,9 +35,17 @@ def changed_data(
     )
 
 
+def _split_anew(then: RunRecord, now: RunRecord) -> bool:
+    """Whether there are other numbers of images to train on and hold out."""
+    shapes = then.dataset.get("shapes", {})
+    if "x_train" not in shapes:  # of earlier versions
+        return (then.n_train, then.image_shape) != (now.n_train, now.image_shape)
+    return _shown(shapes["x_train"]) != _shown(now.dataset["shapes"]["x_train"])
+
+
 def _told_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """`y_train was [400] and is [300]`, and both hashes."""
-    shapes = then.get("shapes", {})  # runs of earlier versions have none
+    shapes = then.get("shapes", {})
     told = [
         f"{name} was {_shown(shapes[name])} and is {_shown(shape)}"
         for name, shape in now["shapes"].items()

@@ -32,7 +32,7 @@ from aae_jax.disk_space import probe_space, require_free
 from aae_jax.errors import RunError
 from aae_jax.messages import Say
 from aae_jax.processes import is_first
-from aae_jax.stored_leaves import read_arrays, type_of, write_arrays
+from aae_jax.stored_leaves import read_leaves, type_of, write_leaves
 
 KEPT = 3
 
@@ -81,7 +81,7 @@ def save_checkpoint(
             folder.mkdir(parents=True, exist_ok=True)
             remove_leftovers(folder)
             probe_space(folder, sum(array.nbytes for array in arrays.values()))
-        write_arrays(staged, arrays)  # where the processes meet
+        write_leaves(staged, arrays)  # where the processes meet
         if is_first():
             manifest = Manifest(
                 step=step,
@@ -91,14 +91,15 @@ def save_checkpoint(
             )
             seal_folder(staged, manifest)
             publish(staged, final)
-            delete_outdated(final, step=step, keep=keep)
     except OSError as error:
         if is_first():
             remove_leftovers(folder)
         raise RunError(
             f"the checkpoint of step {step} could not be saved "
-            f"({error.strerror or error}); {last_good(folder)}"
+            f"({error.strerror or error}); {where_to_go_on(folder)}"
         ) from error
+    if is_first():
+        delete_outdated(final, step=step, keep=keep)
     return final
 
 
@@ -108,25 +109,28 @@ def require_space(folders: Sequence[Path], state: Any, *, keep: int = KEPT) -> N
     Args:
       folders: `checkpoints/` of runs that are written side by side, there or not yet.
       state: a tree of arrays or `jax.ShapeDtypeStruct`, as each run saves it.
-      keep: as in `save_checkpoint`, which for a moment has one more.
+      keep: as in `save_checkpoint`; there is one more while one is written.
 
     Raises:
       RunError: see `require_free`.
     """
     size = _stored_bytes(_named_leaves(state))
     there = sum(len(completed(folder)) for folder in folders)
-    require_free(folders[0], (len(folders) * (keep + 1) - there) * size)
+    require_free(folders[0], (len(folders) * keep + 1 - there) * size)
 
 
-def last_good(folder: Path) -> str:
-    """`the last good checkpoint is that of step 200 in ...`, to end a sentence with."""
+def newest_in(folder: Path) -> str:
+    """`the newest checkpoint is that of step 200 in ...`, for a sentence."""
     saved = checkpoint_steps(folder)
     if not saved:
-        return f"nothing had been saved in {folder} yet"
-    return (
-        f"the last good checkpoint is that of step {saved[0]} in {folder}, and "
-        "--resume goes on from there"
-    )
+        return f"nothing is saved in {folder} yet"
+    return f"the newest checkpoint is that of step {saved[0]} in {folder}"
+
+
+def where_to_go_on(folder: Path) -> str:
+    """The same, and that a training which could not write goes on from there."""
+    onward = ", and --resume goes on from there" if checkpoint_steps(folder) else ""
+    return f"{newest_in(folder)}{onward}"
 
 
 def load_checkpoint(
@@ -183,7 +187,7 @@ def _load(path: Path, like: Any, *, step: int) -> Loaded:
     check_leaf_types(path, manifest, {n: type_of(x) for n, x in leaves.items()})
     size = _stored_bytes(leaves)
     verify_files(path, manifest, size_limit=2 * size + 2**24, leaf_bytes=size)
-    arrays = read_arrays(path, {n: _template(leaf) for n, leaf in leaves.items()})
+    arrays = read_leaves(path, {n: _template(leaf) for n, leaf in leaves.items()})
     for name, array in arrays.items():
         if _leaf_hash(array) != manifest.leaf_hashes.get(name):
             raise DamagedError(f"the numbers of {name} are not those that were saved")

@@ -107,11 +107,17 @@ def delete_outdated(final: Path, *, step: int, keep: int) -> None:
     """Delete all but the newest `keep` checkpoints up to the step that was published.
 
     Raises:
-      OSError: the folder may not be written.
+      RunError: the folder may not be written.
     """
     found = completed(final.parent)
     kept = [path for s, path in found if s <= step and not path.suffix][:keep]
-    _delete(path for _, path in found if path not in kept)
+    try:
+        _delete(path for _, path in found if path not in kept)
+    except OSError as error:
+        raise RunError(
+            f"the checkpoint of step {step} is saved, and older ones in {final.parent} "
+            f"cannot be deleted ({error.strerror}); see to that, then --resume goes on"
+        ) from error
 
 
 def _delete(paths: Iterable[Path]) -> None:

@@ -27,7 +27,7 @@ def require_free(folder: Path, size: int) -> None:
         raise RunError(
             f"the disk of {place} has {free / 2**20:,.1f} MiB left, and checkpoints, "
             f"log and pictures take up to {needed / 2**20:,.1f} MiB; free some, or "
-            "choose another --run-dir"
+            "give a new run another --run-dir"
         )
 
 

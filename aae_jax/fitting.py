@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from aae_jax.checkpoint import require_space
+from aae_jax.checkpoint import checkpoint_steps, require_space
 from aae_jax.config import Config
 from aae_jax.data import Dataset
 from aae_jax.devices import on_each, one_copy
@@ -206,7 +206,9 @@ def _begin(
 
     def write_or_check() -> None:
         nonlocal records
-        require_space([folder.checkpoints for folder in folders], job.start.like)
+        places = [folder.checkpoints for folder in folders]
+        if any(checkpoint_steps(p)[:1] != [job.plan.total_steps] for p in places):
+            require_space(places, job.start.like)
         if not all(folder.config_file.exists() for folder in folders):
             refuse_apart(folders)
         records = [

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from aae_jax.board import Board
-from aae_jax.checkpoint import last_good, save_checkpoint
+from aae_jax.checkpoint import newest_in, save_checkpoint, where_to_go_on
 from aae_jax.devices import one_copy
 from aae_jax.errors import RunError
 from aae_jax.loop import NEVER, LoopState
@@ -17,7 +17,7 @@ from aae_jax.messages import Say
 from aae_jax.phases import Model
 from aae_jax.plan import Plan
 from aae_jax.run_folder import RunFolder
-from aae_jax.stalemate import WINDOW, stalemate
+from aae_jax.stalemate import WINDOW, Stalemate, stalemate
 from aae_jax.training import StepInfo
 
 
@@ -40,7 +40,8 @@ class Journal:
         self.folder = folder
         self._plan, self._measure = plan, measure
         self._model, self._first_step = model, first_step
-        self._say, self._told = say, ""
+        self._say = say
+        self._told: set[Stalemate] = set()
         self._last: deque[dict[str, Any]] = deque(maxlen=WINDOW)
 
     def __enter__(self) -> Self:
@@ -99,7 +100,8 @@ class Journal:
         try:
             self.folder.append_log(line)
         except RunError as error:
-            raise RunError(f"{error}; {last_good(self.folder.checkpoints)}") from error
+            place = self.folder.checkpoints
+            raise RunError(f"{error}; {where_to_go_on(place)}") from error
         self._board.epoch(line, weights, z)
         self._last.append(line)
         self._tell_stalemate()
@@ -115,13 +117,12 @@ class Journal:
         save_checkpoint(self.folder.checkpoints, carry, step=step, record=record)
 
     def _tell_stalemate(self) -> None:
-        """Say when a discriminator has won or died, and again only after a change."""
-        plays = self._model.config.hyperparameters.discriminator_rate
-        what = stalemate(self._last) if plays else ""
-        kind = what.split(":")[0]
-        if what and kind != self._told:
-            self._say(f"{self.folder}: {what}")
-        self._told = kind
+        """Say that a discriminator has won or died, each once."""
+        learns = self._model.config.hyperparameters.discriminator_rate > 0
+        found = stalemate(self._last) if learns else None
+        if found is not None and found not in self._told:
+            self._told.add(found)
+            self._say(f"{self.folder}: {found.sentence}")
 
     def _refuse(
         self, what: str, steps: tuple[int, int], first: int | None = None
@@ -132,8 +133,8 @@ class Journal:
             when = f"at step {first}, {when}"
         raise RunError(
             f"{what} became NaN or infinite {when}; nothing after it was saved; "
-            f"{last_good(self.folder.checkpoints)}; try lower rates, such as "
-            "--reconstruction-rate 0.0003"
+            f"{newest_in(self.folder.checkpoints)}; begin a new run with lower rates, "
+            "such as --reconstruction-rate 0.0003"
         )
 
 

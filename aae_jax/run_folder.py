@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from aae_jax.formats import FORMAT_VERSION, upgraded
 from aae_jax.run_record import RunRecord, is_count
 from aae_jax.small_files import (
     flush,
+    flush_to_disk,
     is_measured,
     is_number,
     parse_json,
@@ -127,7 +127,7 @@ class RunFolder:
             with open(self.log_file, "a", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
-                os.fsync(file.fileno())
+                flush_to_disk(file.fileno())
         except OSError as error:
             raise RunError(
                 f"{self.log_file} could not be written: {error.strerror}"
@@ -320,11 +320,12 @@ def make_new_folder(config: Config) -> RunFolder:
 
 def _make(path: Path, *, exist_ok: bool) -> bool:
     """Make a folder; False where it exists and may not."""
-    missing = [each for each in (path, *path.parents) if not each.exists()]
     try:
+        place = path.absolute()
+        missing = [each for each in place.parents if not each.exists()]
         path.mkdir(parents=exist_ok, exist_ok=exist_ok)
-        for made in missing:
-            flush(made.absolute().parent)
+        for made in (place, *missing):
+            flush(made.parent)
     except OSError as error:
         if isinstance(error, FileExistsError) and not exist_ok:
             return False

@@ -19,8 +19,9 @@ class RunRecord:
       config: as the run uses it, its length in steps.
       image_shape: `(height, width, channels)`.
       n_train: images trained on, those held out not counted.
-      dataset: name, fingerprint (SHA-256), class names and shapes of the data; runs of
-        earlier versions have no shapes.
+      dataset: name, fingerprint (SHA-256), class names and shapes of the data, and the
+        fingerprints of those `before`, where others were accepted; runs of earlier
+        versions have no shapes.
       environment: versions, platform, device, cores.
       command: what was typed.
       phases: names of the phases that were given in Python; None for a variant's own.
@@ -55,22 +56,27 @@ class RunRecord:
             init_from=stored.get("init_from"),
         )
         names = record.dataset["class_names"]
-        if not isinstance(names, list | None):
-            raise ValueError("class_names are no list")
         texts = [
             record.config.dataset,
             record.dataset["name"],
             record.dataset["fingerprint"],
             record.command,
             *(names or ()),
+            *record.dataset.get("before", ()),
             *(record.phases or ()),
             *(() if record.init_from is None else (record.init_from,)),
         ]
-        shapes = dict(record.dataset.get("shapes", {})).values()
+        shapes = [
+            shape
+            for shape in dict(record.dataset.get("shapes", {})).values()
+            if shape is not None
+        ]
+        if not all(isinstance(each, list) for each in (names or [], *shapes)):
+            raise ValueError("class_names or shapes are no lists")
         if max(height, width) > _MOST_PIXELS or channels not in (1, 3):
             raise ValueError(f"no images have the shape {stored['image_shape']}")
         counts = [*record.image_shape, record.n_train]
-        counts += [each for shape in shapes for each in shape or ()]
+        counts += [side for shape in shapes for side in shape]
         if not all(is_count(count) for count in counts) or not all(
             isinstance(text, str) for text in texts
         ):

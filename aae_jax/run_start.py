@@ -270,6 +270,10 @@ def write_or_check_record(
         say(f"this is not where the run began, so bits may differ: {elsewhere}")
     if changed:
         say(f"going on with other data: {changed}")
-        stored = dataclasses.replace(stored, dataset=record.dataset)
+        before = [*stored.dataset.get("before", ()), stored.dataset["fingerprint"]]
+        stored = dataclasses.replace(
+            stored, dataset={**record.dataset, "before": before}
+        )
         folder.write_record(stored)
+        folder.metrics_file.unlink(missing_ok=True)  # measured again on these data
     return stored

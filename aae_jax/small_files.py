@@ -1,6 +1,7 @@
 """Small files of a run: written whole or not at all, read with suspicion."""
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -102,7 +103,7 @@ def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         with open(temporary, "xb") as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())
+            flush_to_disk(file.fileno())
         temporary.replace(path)
         flush(path.absolute().parent)
     except OSError as error:
@@ -116,9 +117,18 @@ def flush(path: Path) -> None:
     """Wait until a file's data, or a folder's list of names, is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        flush_to_disk(descriptor)
     finally:
         os.close(descriptor)
+
+
+def flush_to_disk(descriptor: int) -> None:
+    """Wait until what is open there is on disk, and not in the drive's cache alone."""
+    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS, whose fsync leaves it to the drive
+        with contextlib.suppress(OSError):  # not every file system knows it
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
 
 
 def is_number(value: Any) -> bool:

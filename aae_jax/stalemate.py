@@ -1,7 +1,7 @@
 """A discriminator that has won or died, so that the encoder learns nothing from it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from aae_jax.losses import DISCRIMINATOR_EQUILIBRIUM
 
@@ -11,52 +11,70 @@ _WON_ACCURACY, _WON_LOSS = 0.95, 0.4
 _DIED_LOSS, _FAR_RATIO = DISCRIMINATOR_EQUILIBRIUM - 0.005, 3.0
 
 
-def stalemate(lines: Sequence[Mapping[str, Any]]) -> str:
-    """What is wrong with the discriminators, and what to try; '' where nothing is.
+class Stalemate(NamedTuple):
+    """What has happened to which discriminator, and what to try against it."""
 
-    One has won where, in each of the last `WINDOW` epochs, it sorted 95% of held-out
-    codes and as many prior samples rightly, or its loss was below 0.4 nats. The one of
-    the codes has died where its loss was a coin toss's 2 ln 2, less 0.005 nats at most,
-    while the codes were 3 times or more as far from the prior as samples of it are:
-    there is a difference, and it does not see it.
+    discriminator: str
+    what: str
+    sentence: str
 
-    Args:
-      lines: of the log, the newest last.
+
+_LABELS_WON = Stalemate(
+    "label_discriminator",
+    "won",
+    f"the label discriminator has won: for {WINDOW} epochs it has told nearly all "
+    "inferred categories from drawn ones, which teaches the encoder little; try a "
+    "higher --label-generator-rate or a lower --discriminator-rate (docs/tuning.md)",
+)
+_WON = Stalemate(
+    "discriminator",
+    "won",
+    f"the discriminator has won: for {WINDOW} epochs it has told nearly all codes from "
+    "samples of the prior, which teaches the encoder little; try a higher "
+    "--generator-rate, a lower --discriminator-rate, or --instance-noise 0.3 "
+    "(docs/tuning.md)",
+)
+_DIED = Stalemate(
+    "discriminator",
+    "died",
+    f"the discriminator has died: for {WINDOW} epochs it has done no better than a "
+    f"coin, though the codes are over {_FAR_RATIO:.0f} times as far from the prior as "
+    "samples of it are; try a higher --discriminator-rate, --initializer lecun, or "
+    "another --seed (docs/tuning.md)",
+)
+
+
+def stalemate(lines: Sequence[Mapping[str, Any]]) -> Stalemate | None:
+    """What is wrong with a discriminator, as the last `WINDOW` lines of the log say it.
+
+    The discriminator of the codes has won where in each of them it sorted 95% of
+    held-out codes and as many prior samples rightly, or its loss was below 0.4 nats;
+    that of the labels where its loss was. The one of the codes has died where its loss
+    was 2 ln 2 - 0.005 or more, a coin toss's, while the codes were 3 times or more as
+    far from the prior as samples are: there is a difference, and it does not see it.
     """
     last = list(lines)[-WINDOW:]
     if len(last) < WINDOW:
-        return ""
-    for name in ("discriminator", "label_discriminator"):
-        if all(_has_won(line, name) for line in last):
-            return _told(
-                name,
-                f"has won: for {WINDOW} epochs it has told nearly all codes from "
-                "samples, which teaches the encoder little",
-                "a higher --generator-rate, a lower --discriminator-rate, or "
-                "--instance-noise 0.3",
-            )
+        return None
+    if all(map(_has_won, last)):
+        return _WON
     if all(map(_has_died, last)):
-        ratio = last[-1]["validation"]["latent"]["ratio"]
-        return _told(
-            "discriminator",
-            f"has died: for {WINDOW} epochs it has done no better than a coin, though "
-            f"the codes are {ratio:.1f} times as far from the prior as samples are",
-            "a higher --discriminator-rate, --initializer lecun, or another --seed",
-        )
-    return ""
+        return _DIED
+    if all(_loss(line, "label_discriminator") < _WON_LOSS for line in last):
+        return _LABELS_WON
+    return None
 
 
-def _has_won(line: Mapping[str, Any], name: str) -> bool:
-    if name not in line["losses"]:
-        return False
-    accuracy = line["validation"].get(f"{name}_accuracy", 0.0)
-    return accuracy >= _WON_ACCURACY or line["losses"][name] < _WON_LOSS
+def _has_won(line: Mapping[str, Any]) -> bool:
+    accuracy = line["validation"].get("discriminator_accuracy", 0.0)
+    return accuracy >= _WON_ACCURACY or _loss(line, "discriminator") < _WON_LOSS
 
 
 def _has_died(line: Mapping[str, Any]) -> bool:
-    loss = line["losses"].get("discriminator", 0.0)
-    return loss >= _DIED_LOSS and line["validation"]["latent"]["ratio"] >= _FAR_RATIO
+    far = line["validation"]["latent"]["ratio"] >= _FAR_RATIO
+    return far and _DIED_LOSS <= _loss(line, "discriminator") < float("inf")
 
 
-def _told(name: str, what: str, attempt: str) -> str:
-    return f"the {name.replace('_', ' ')} {what}; try {attempt} (docs/tuning.md)"
+def _loss(line: Mapping[str, Any], name: str) -> float:
+    """Infinite where there is no such discriminator."""
+    return line["losses"].get(name, float("inf"))

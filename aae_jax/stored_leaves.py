@@ -50,7 +50,12 @@ def _is_not_tensorstore(record: logging.LogRecord) -> bool:
     return "tensorstore" not in record.getMessage()
 
 
-def write_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write_leaves(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by name; of several processes all call this.
+
+    Raises:
+      OSError: the disk is full, or may not be written.
+    """
     # Orbax refuses arrays without elements; the manifest says all there is to say.
     filled = {name: array for name, array in arrays.items() if array.size}
     try:
@@ -64,9 +69,14 @@ def write_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
         raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
 
 
-def read_arrays(
+def read_leaves(
     folder: Path, templates: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
+    """The arrays of those names, dtypes and shapes.
+
+    Raises:
+      DamagedError: another dtype or shape is stored, or Orbax cannot read it.
+    """
     filled = {name: array for name, array in templates.items() if array.size}
     try:
         with _orbax() as ocp:

@@ -52,8 +52,10 @@ def resume(folder: RunFolder, data: str, then: Callable[[], None]) -> Ended:
 
     folder_step = folder.read_log()[-1]["step"]
     wait_until(on_its_way, process)
+    process.send_signal(signal.SIGSTOP)  # or its log takes what is left
     then()
     process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGCONT)
     return wait(process)
 
 

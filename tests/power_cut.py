@@ -12,7 +12,7 @@ Names = dict[str, tuple[int, bool]]
 
 
 class PowerCut:
-    """Notes every flush and rename under a folder, and what a cut after it would leave.
+    """Notes what changes under a folder, and what a cut after that would leave.
 
     That is two trees each time, as file systems may order their work in two ways: names
     are those of their folder's last flush, or those of now. A file's content is that of
@@ -78,11 +78,11 @@ def write_tree(tree: Tree, place: Path) -> Path:
 
 @contextmanager
 def watched(root: Path) -> Iterator[PowerCut]:
-    """Note what is flushed and renamed under a folder, which is on disk as it is."""
+    """Note what is flushed, renamed and deleted under a folder, all on disk before."""
     power = PowerCut(root)
     for path in (root, *root.rglob("*")):
         power.flushed(path)
-    fsync, rename, replace = os.fsync, os.rename, os.replace
+    fsync = os.fsync
 
     def noted_fsync(descriptor: int) -> None:
         fsync(descriptor)
@@ -91,17 +91,17 @@ def watched(root: Path) -> Iterator[PowerCut]:
             power.flushed(path)
             power.note()
 
-    def noted(move):
-        def moved(*arguments, **options):
-            move(*arguments, **options)
+    def noted(change):
+        def changed(*arguments, **options):
+            change(*arguments, **options)
             power.note()
 
-        return moved
+        return changed
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", noted_fsync)
-        patch.setattr(os, "rename", noted(rename))
-        patch.setattr(os, "replace", noted(replace))
+        for name in ("rename", "replace", "unlink", "rmdir"):
+            patch.setattr(os, name, noted(getattr(os, name)))
         try:
             yield power
         finally:

@@ -42,6 +42,6 @@ def metrics_without_timings(folder):
 
 def assert_same_run(folder, straight):
     """All bits of the last checkpoint, no line lost and none twice, the same end."""
-    assert all_leaves(folder) == all_leaves(straight)
-    assert log_without_timings(folder) == log_without_timings(straight)
-    assert metrics_without_timings(folder) == metrics_without_timings(straight)
+    for look in (all_leaves, log_without_timings, metrics_without_timings):
+        here, there = look(folder), look(straight)
+        assert here == there, f"{look.__name__} of {folder} and {straight} differ"

@@ -15,10 +15,12 @@ import contextlib
 import itertools
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -89,9 +91,9 @@ class Soak:
                 self.kills[moment] += 1
             for folder, other in zip(runs_in(place), runs_in(straight), strict=True):
                 assert_same_run(folder, other)
-        except AssertionError as error:
-            told = str(error)[:2000]
-            self.lost.append(f"{name}, killed {', '.join(moments)}: {told}")
+        except Exception as error:  # whatever it is, a run was lost
+            told = "".join(traceback.format_exception_only(error))[:2000]
+            self.lost.append(f"LOST: {name}, killed {', '.join(moments)}: {told}")
         else:
             self.survived.update(moments)
         print(f"{name}: {len(moments)} kills", flush=True)
@@ -176,7 +178,12 @@ def main() -> None:
             break
         soak.try_case(case, f"{case} {turn}", kills=min(KILLS_A_RUN, left))
     print(soak.report())
-    sys.exit(int(bool(soak.lost)))
+    never = [moment for moment in MOMENTS if not soak.kills[moment]]
+    if never:
+        print(f"nothing was killed {', '.join(never)}")
+    if not soak.lost:
+        shutil.rmtree(soak.root)
+    sys.exit(int(bool(soak.lost or never)))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@
 
 The training is a real one of the sample, in a process of its own: it saves after every
 chunk and draws every picture after every epoch, where a usual one saves twice a minute
-and draws at its end. Exit status 1 where memory grew by a hundredth or more after the
-first ten minutes, or files, threads or checkpoints became more.
+and draws at its end. Exit status 1 where, after the first ten minutes, memory grew by a
+hundredth or more, or more files, threads or checkpoints were seen in the second half of
+the time than in the first.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WARM_UP = 600.0
 BETWEEN_LOOKS = 15.0
 MOST_GROWTH = 0.01
+SPARE = 2  # a save holds some files and threads for a moment, not always as many
 
 
 class Look(NamedTuple):
@@ -122,6 +125,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=120.0)
     parser.add_argument("--train", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.minutes * 60 < 2 * WARM_UP:
+        parser.error(f"{WARM_UP / 60:.0f} minutes are for warming up; give 20 or more")
     if arguments.train is not None:
         return train(arguments.train)
     place = Path(tempfile.mkdtemp()) / "run"
@@ -133,25 +138,38 @@ def main() -> None:
     with process, errors:
         looks = watch(process, place, minutes=arguments.minutes)
         process.send_signal(signal.SIGTERM)
-    epochs = len((place / "metrics.jsonl").read_text().splitlines())
-    steps = json.loads((place / "metrics.jsonl").read_text().splitlines()[-1])["step"]
-    later = np.array([each for each in looks if each.seconds > WARM_UP])
-    seconds, memory = later[:, 0], later[:, 1]
-    slope, first = np.polyfit(seconds - seconds[0], memory, 1)
-    growth = slope * (seconds[-1] - seconds[0]) / first
-    print(f"{epochs} epochs, each drawn; step {steps}")
+    if process.returncode == 0 or "stopped and saved" not in errors_of(place):
+        sys.exit(f"the training did not stop as it should: {errors_of(place)}")
+    log = (place / "metrics.jsonl").read_text().splitlines()
+    print(f"{len(log)} epochs, each drawn; step {json.loads(log[-1])['step']}")
+    rest = size_of(place) - size_of(place / "checkpoints")
+    print(f"disk: {looks[-1].disk:.1f} MiB, {rest / 2**20:.1f} of them no checkpoints")
+    sys.exit(int(not is_flat([each for each in looks if each.seconds > WARM_UP])))
+
+
+def errors_of(place: Path) -> str:
+    """What the training said."""
+    return place.with_name("stderr.txt").read_text()
+
+
+def is_flat(looks: Sequence[Look]) -> bool:
+    """Print how all that a process holds went over the time; whether nothing grew."""
+    values = np.array(looks)
+    minutes = (values[:, 0] - values[0, 0]) / 60
+    slope, first = np.polyfit(minutes, values[:, 1], 1)
+    growth = slope * minutes[-1] / first
     print(
-        f"memory: {first:.1f} MiB, {60 * slope:+.4f} MiB a minute, {growth:+.2%} in "
-        f"{(seconds[-1] - seconds[0]) / 60:.0f} minutes"
+        f"memory: {first:.1f} MiB, {slope:+.4f} MiB a minute, {growth:+.2%} in "
+        f"{minutes[-1]:.0f} minutes"
     )
-    grew = growth >= MOST_GROWTH
+    flat = growth < MOST_GROWTH
+    half = len(values) // 2
     for name in ("files", "threads", "checkpoints"):
-        values = later[:, Look._fields.index(name)]
-        print(f"{name}: {values.min():.0f} to {values.max():.0f}")
-    print(
-        f"disk: {looks[-1].disk:.1f} MiB, of them the log and the curves of all epochs"
-    )
-    sys.exit(int(grew))
+        column = values[:, Look._fields.index(name)]
+        most = [part.max() for part in (column[:half], column[half:])]
+        print(f"{name}: up to {most[0]:.0f} in the first half, {most[1]:.0f} after it")
+        flat = flat and most[1] <= most[0] + SPARE
+    return flat
 
 
 if __name__ == "__main__":

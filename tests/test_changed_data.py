@@ -65,6 +65,7 @@ def test_other_data_of_the_same_shapes_go_on_when_that_is_accepted(
     (line,) = ended.stderr.splitlines()
     assert line.startswith("going on with other data: the SHA-256 was")
     assert fingerprint(measured_again) != began_with
+    assert measured_again.read_record().dataset["before"] == [began_with]
     metrics = json.loads(measured_again.metrics_file.read_text())
     assert metrics["knn_accuracy"] == 1  # as every test image now has one label
     # From now on these are the run's data.
@@ -87,10 +88,11 @@ def test_more_or_fewer_training_images_cannot_be_accepted(
     resume, measured_again, tiny_dataset, flags
 ):
     before = content(measured_again)
-    ended = resume(*flags, x=tiny_dataset.x_train[:300], y=tiny_dataset.y_train[:300])
+    # One fewer, and as many are trained on: the tenth held out is another.
+    ended = resume(*flags, x=tiny_dataset.x_train[:399], y=tiny_dataset.y_train[:399])
     assert ended.status == 2
     (line,) = ended.stderr.splitlines()
-    assert "x_train was [400, 8, 8, 1] and is [300, 8, 8, 1]" in line
+    assert "x_train was [400, 8, 8, 1] and is [399, 8, 8, 1]" in line
     assert "--accept-changed-data" not in line
     assert "--init-from" in line
     assert content(measured_again) == before

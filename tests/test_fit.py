@@ -157,7 +157,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_phase(
     arguments = {"dataset": tiny_dataset, "phases": poisoned(at=40)}
     words = (
         r"gradient of the reconstruction phase became NaN or infinite at step 40, "
-        r"between steps 36 and 54; .* last good checkpoint is that of step 36 in "
+        r"between steps 36 and 54; .* newest checkpoint is that of step 36 in "
     )
     with pytest.raises(RunError, match=words):
         fit(tiny_config, **arguments, options=quiet(folder.path))

@@ -85,3 +85,13 @@ def test_a_run_s_folder_is_on_disk_with_all_those_that_it_lies_in(tmp_path):
         RunFolder(place / "several" / "deep" / "run").make()
         after = power.cut()
     assert after == [{"several": {"deep": {"run": {}}}}] * 2
+
+
+def test_a_run_s_folder_that_somebody_has_just_made_is_on_disk_too(tmp_path):
+    place = tmp_path / "place"
+    place.mkdir()
+    with watched(place) as power:
+        (place / "run").mkdir()
+        RunFolder(place / "run").make()
+        after = power.cut()
+    assert after == [{"run": {}}] * 2

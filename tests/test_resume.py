@@ -4,7 +4,7 @@ import json
 import signal
 
 from checkpoint_states import files_of
-from same_run import assert_same_run
+from same_run import TIMINGS, assert_same_run
 from scripts import STEPS, STEPS_PER_EPOCH, TINY, wait, wait_until
 
 from aae_jax.checkpoint import checkpoint_steps
@@ -105,6 +105,10 @@ def test_stopped_killed_and_resumed_it_ends_with_the_same_bits(
     ended = call_script("train.py", *line)
     assert (ended.status, ended.stderr) == (0, "")
     assert_same_run(folder, straight)
+    log = folder.read_log()
+    assert len(log) == -(-STEPS // STEPS_PER_EPOCH)
+    metrics = json.loads(folder.metrics_file.read_text())
+    assert all(each[name] > 0 for each in (*log, metrics) for name in TIMINGS)
 
     # One flipped bit in the newest: that is said, and the one before used.
     newest, before, _ = checkpoint_steps(folder.checkpoints)

@@ -107,10 +107,14 @@ class ArrayFile:
         """The bytes of rows by a call each; joining them is quicker than filling in."""
         file, size = self._scattered, self._row_bytes
         offsets = (self._first_byte + rows.astype(np.int64) * size).tolist()
-        content = b"".join([os.pread(file, size, offset) for offset in offsets])
-        if len(content) < len(rows) * size:
-            raise self._changed()
-        return np.frombuffer(content, np.uint8).reshape(len(rows), size)
+        joined = b"".join([os.pread(file, size, offset) for offset in offsets])
+        if len(joined) == len(rows) * size:
+            return np.frombuffer(joined, np.uint8).reshape(len(rows), size)
+        # A call may give less than it was asked for.
+        content = np.empty((len(rows), size), np.uint8)
+        for index, row in enumerate(rows):
+            self._fill(content[index], int(row))
+        return content
 
     def _changed(self) -> RunError:
         size = os.fstat(self._near).st_size
