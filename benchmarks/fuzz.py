@@ -19,7 +19,10 @@ import warnings
 from functools import partial
 from pathlib import Path
 
-from fuzzing import PROCESSES, READERS, Reader, Tally, attempt, peak_bytes
+from fuzz_commands import COMMANDS, PROCESSES
+from fuzz_files import FILES
+from fuzz_runs import RUNS
+from fuzzing import Reader, Tally, attempt, peak_bytes
 from hostile import DATA, many_names, measured
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import HypothesisWarning
@@ -93,7 +96,9 @@ def main() -> int:
     warnings.filterwarnings("ignore", category=HypothesisWarning)
     # Of threads that still read a checkpoint which was found to be damaged.
     sys.unraisablehook = lambda dropped: None
-    readers = [each for each in READERS if flags.only in (None, each.name)]
+    readers = [
+        each for each in (*FILES, *RUNS, *COMMANDS) if flags.only in (None, each.name)
+    ]
     tallies: dict[str, Tally] = collections.defaultdict(Tally)
     end, number = time.monotonic() + 60 * flags.minutes, flags.seed
     with tempfile.TemporaryDirectory() as place:

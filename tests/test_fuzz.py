@@ -1,11 +1,14 @@
 """Thousands of malformed inputs, always the same: each is read or refused in words.
 
-`make fuzz` goes on with others; what it finds becomes an example in fuzzing.READERS.
+`make fuzz` goes on with others; what it finds becomes an example of its reader.
 """
 
 import fuzzing
 import pytest
-from fuzzing import PROCESSES, READERS, Tally, attempt
+from fuzz_commands import COMMANDS, PROCESSES
+from fuzz_files import FILES
+from fuzz_runs import RUNS
+from fuzzing import Tally, attempt
 from hypothesis import HealthCheck, given, settings
 
 from aae_jax.errors import UserError
@@ -16,7 +19,9 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+@pytest.mark.parametrize(
+    "reader", [*FILES, *RUNS, *COMMANDS], ids=lambda reader: reader.name
+)
 def test_whatever_is_drawn_is_read_or_refused(reader, tmp_path):
     tally, number = Tally(), int(250 * reader.share)
     check(reader, tmp_path, tally, number)
