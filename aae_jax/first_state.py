@@ -22,6 +22,7 @@ from aae_jax.config import Config
 from aae_jax.data.files import memory_bytes
 from aae_jax.errors import RunError, UserError
 from aae_jax.loop import LoopState, init_loop
+from aae_jax.measured_values import is_number
 from aae_jax.messages import Say
 from aae_jax.networks import Params
 from aae_jax.phases import Phase
@@ -31,7 +32,6 @@ from aae_jax.processes import is_first
 from aae_jax.run import Run
 from aae_jax.run_folder import RunFolder, open_run
 from aae_jax.run_record import RunRecord
-from aae_jax.small_files import is_number
 from aae_jax.training import Update
 
 

@@ -11,12 +11,11 @@ from typing import Any
 from aae_jax.config import Config
 from aae_jax.errors import RunError, UserError
 from aae_jax.formats import FORMAT_VERSION, upgraded
-from aae_jax.run_record import RunRecord, is_count
+from aae_jax.measured_values import check_line, check_metrics, is_count
+from aae_jax.run_record import RunRecord
 from aae_jax.small_files import (
     flush,
     flush_to_disk,
-    is_measured,
-    is_number,
     parse_json,
     read_json,
     read_lines,
@@ -25,7 +24,6 @@ from aae_jax.small_files import (
 )
 
 RUNS = Path("runs")
-_ALWAYS_MEASURED = ("reconstruction_mse", "images", "steps", "seconds")
 SEEDS_NEED_A_PLACE = "several seeds go on in their folder; name it with --run-dir"
 
 
@@ -154,10 +152,7 @@ class RunFolder:
     def _log_line(self, number: int, text: bytes) -> dict[str, Any]:
         try:
             line = parse_json(text)
-            if not is_count(line["step"]) or not isinstance(line["losses"], dict):
-                raise ValueError("no step or no losses")
-            if not is_measured(line):
-                raise ValueError("not all values are numbers")
+            check_line(line)
         except (KeyError, ValueError, RecursionError) as error:
             raise UserError(
                 f"line {number} of {self.log_file} is damaged ({error}); delete that "
@@ -182,15 +177,8 @@ class RunFolder:
           UserError: it is missing or damaged.
         """
         metrics = read_json(self.metrics_file)
-        numbers = {**metrics, **dict.fromkeys(("split", "latent"), 0)}
         try:
-            latent = dict(metrics["latent"])
-            needed = [metrics[name] for name in _ALWAYS_MEASURED]
-            needed += [latent["ratio"], latent["gap_fraction"]]
-            if not all(map(is_number, (*numbers.values(), *needed))):
-                raise ValueError("not all values are numbers")
-            if not is_measured(latent):
-                raise ValueError("not all values of latent are numbers")
+            check_metrics(metrics)
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise UserError(
                 f"{self.metrics_file} does not hold the metrics of a run ({error}); "

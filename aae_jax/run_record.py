@@ -7,6 +7,7 @@ from typing import Any
 
 from aae_jax.config import Config
 from aae_jax.errors import UserError
+from aae_jax.measured_values import is_count
 
 _MOST_PIXELS = 2**16  # a side
 
@@ -109,8 +110,3 @@ class RunRecord:
                 "with this one's weights by --init-from"
             )
         return dataclasses.replace(stored, dataset=given.get("dataset", stored.dataset))
-
-
-def is_count(value: Any) -> bool:
-    """Whether a value is a whole number from 1 that fits an array's size."""
-    return type(value) is int and 0 < value < 2**31

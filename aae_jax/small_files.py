@@ -131,19 +131,5 @@ def flush_to_disk(descriptor: int) -> None:
     os.fsync(descriptor)
 
 
-def is_number(value: Any) -> bool:
-    """Whether a value from JSON is a number that can be computed with."""
-    return isinstance(value, int | float) and abs(value) < 1e300
-
-
-def is_measured(value: Any) -> bool:
-    """Whether a value from JSON is a number, or a list or object of nothing else."""
-    if isinstance(value, dict):
-        return all(map(is_measured, value.values()))
-    if isinstance(value, list):
-        return all(map(is_measured, value))
-    return is_number(value)
-
-
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not a number")
