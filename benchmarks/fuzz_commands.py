@@ -112,16 +112,16 @@ def listed(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (stat.st_size, stat.st_mtime_ns) for path, stat in stats}
 
 
-_ROOMS: dict[Path, dict[str, tuple[int, int]]] = {}
+_FURNISHED: dict[Path, dict[str, tuple[int, int]]] = {}
 
 
-def _room(folder: Path) -> dict[str, tuple[int, int]]:
-    """A furnished folder, made once beside the one that is emptied each time."""
-    if folder not in _ROOMS:
+def furnished(folder: Path) -> dict[str, tuple[int, int]]:
+    """What lies in a furnished folder, which is made once."""
+    if folder not in _FURNISHED:
         folder.mkdir()
         furnish(folder)
-        _ROOMS[folder] = listed(folder)
-    return _ROOMS[folder]
+        _FURNISHED[folder] = listed(folder)
+    return _FURNISHED[folder]
 
 
 def _ask(request: Callable[[Sequence[str]], object], script: str):
@@ -129,7 +129,7 @@ def _ask(request: Callable[[Sequence[str]], object], script: str):
 
     def read(folder: Path, argv: list[str]) -> None:
         room = folder.with_name(f"{folder.name}-room")
-        before = _room(room)
+        before = furnished(room)
         said, printed = io.StringIO(), io.StringIO()
         with (
             contextlib.chdir(room),
@@ -154,7 +154,7 @@ _TINY = (
 )
 
 
-def _started(script: str, argv: Sequence[str], folder: Path) -> tuple[int, str]:
+def started(script: str, argv: Sequence[str], folder: Path) -> tuple[int, str]:
     """The status of a script in a process of its own, and what it told on stderr."""
     ended = subprocess.run(
         [sys.executable, str(ROOT / script), *argv],
@@ -171,7 +171,7 @@ def _trained(folder: Path) -> Path:
     """A run that was trained there, to be copied."""
     folder.mkdir()
     tiny_npz(folder / "tiny.npz")
-    status, said = _started("train.py", [*_TINY, "--run-dir", "run"], folder)
+    status, said = started("train.py", [*_TINY, "--run-dir", "run"], folder)
     assert status == 0, said
     return folder / "run"
 
@@ -187,7 +187,7 @@ def _start(script: str):
             furnish(folder, _trained(folder.with_name(f"{folder.name}-trained")))
             more = ("--no-compile-cache",)
         before = listed(folder)
-        status, said = _started(script, [*argv, *more], folder)
+        status, said = started(script, [*argv, *more], folder)
         *_, sentence = said.split("\n")[:-1] or [""]
         assert_told(status, f"{sentence}\n", script)
         assert all(line == printable(line) for line in said.split("\n"))

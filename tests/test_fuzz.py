@@ -5,11 +5,11 @@
 
 import fuzzing
 import pytest
-from fuzz_commands import COMMANDS, PROCESSES
+from fuzz_commands import COMMANDS, PROCESSES, started
 from fuzz_files import FILES
 from fuzz_runs import RUNS
 from fuzzing import Tally, attempt
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 
 from aae_jax.errors import UserError
 
@@ -34,6 +34,32 @@ def test_whatever_is_drawn_is_read_or_refused(reader, tmp_path):
 def test_command_lines_in_processes_of_their_own(tmp_path):
     train, *_ = PROCESSES
     check(train, tmp_path, Tally(), 3)
+
+
+@pytest.mark.parametrize("reader", COMMANDS, ids=lambda reader: reader.name)
+def test_a_process_of_its_own_refuses_in_the_same_words(reader, tmp_path):
+    @settings(
+        max_examples=13,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(reader.inputs)
+    def attempts(argv):
+        refusal = refused(reader, tmp_path / "in", argv) or reject()
+        assert started(reader.name, argv, tmp_path / "in-room") == (2, refusal)
+
+    attempts()
+
+
+def refused(reader, folder, drawn):
+    """The sentence of a refusal, or none."""
+    try:
+        reader.read(folder, drawn)
+    except UserError as refusal:
+        return str(refusal)
+    return ""
 
 
 def check(reader, place, tally, number):
