@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 
 import hostile
+import jax
 import numpy as np
 import pytest
 from checkpoint_states import reseal
@@ -17,12 +18,16 @@ from hostile import measured
 from PIL import Image
 from scripts import ROOT, listing
 
+from aae_jax.checkpoint import _named_leaves
 from aae_jax.checkpoint_folder import ends_at, read_manifest
 from aae_jax.errors import UserError
 from aae_jax.failures import exit_status
 from aae_jax.figures import losses_figure, table_figure
+from aae_jax.loop import init_loop
 from aae_jax.messages import printable, say_on_stderr
 from aae_jax.run_folder import RunFolder
+from aae_jax.stored_leaves import type_of
+from aae_jax.training import make_step
 
 pytest_plugins = ["script_fixtures"]
 
@@ -269,12 +274,6 @@ def newest(run):
 
 def huge_leaf_types(run):
     """What the manifest of a run with the largest layers would say."""
-    import jax
-
-    from aae_jax.checkpoint import _named_leaves, _type_of
-    from aae_jax.loop import init_loop
-    from aae_jax.training import make_step
-
     record = run.read_record()
     config = record.config
     like = jax.eval_shape(
@@ -286,7 +285,7 @@ def huge_leaf_types(run):
         ),
         jax.random.key(0),
     )
-    return {name: _type_of(leaf) for name, leaf in _named_leaves(like).items()}
+    return {name: type_of(leaf) for name, leaf in _named_leaves(like).items()}
 
 
 def make_huge(run):
