@@ -2,10 +2,10 @@
 
     python tests/soak_flips.py --flips 500
 
-A run of the guide's networks on the sample saves three times. Then one bit of the
-newest checkpoint is flipped, drawn anew for each of its files in turn, the run opened,
-and the bit set right again. Exit status 1 where a number was loaded that had not been
-saved.
+A run on the sample, of the guide's networks or smaller ones, saves three times. One bit
+of the newest checkpoint is flipped, drawn anew for each of its files in turn, the run
+opened, and the bit set right again. Exit status 1 where not the checkpoint before was
+loaded, and that said, or a number that had not been saved.
 """
 
 import argparse
@@ -57,12 +57,14 @@ def main() -> None:
     """Train, flip, load, count."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--flips", type=int, default=500)
+    parser.add_argument("--hidden", type=int, default=1000)
     arguments = parser.parse_args()
     rng, found = random.Random(0), Counter[str]()
     host_loop.SECONDS_BETWEEN_SAVES = 0.0
     place = Path(tempfile.mkdtemp()) / "run"
     options = RunOptions(run_dir=place, quiet=True, no_figures=True)
-    folder = fit(Config(dataset="sample", steps=200), options=options).folder
+    config = Config(dataset="sample", steps=200, hidden=(arguments.hidden,) * 2)
+    folder = fit(config, options=options).folder
     newest, before, *_ = checkpoint_steps(folder.checkpoints)
     saved = [all_leaves(folder, up_to=step) for step in (newest, before)]
     assert [step for step, _ in saved] == [newest, before]
