@@ -26,11 +26,11 @@ def changed_data(
     split_anew = _split_anew(stored, now)
     if options.accept_changed_data and not split_anew:
         return changes
-    accept = "" if split_anew else "accept that with --accept-changed-data, or "
+    accept = "" if split_anew else ", accept that with --accept-changed-data"
     raise UserError(
         f"the data are not those that {folder.path} was trained on "
         f"({stored.dataset['name']!r}): {changes}; give the same --dataset as it was "
-        f"then, {accept}begin a new run with --init-from "
+        f"then{accept}, or begin a new run with --init-from "
         f"{shlex.quote(str(folder.path))}"
     )
 

@@ -249,6 +249,8 @@ def _resumed(
         config = stored.resumed({**typed, "seed": seed} if several else typed)
         ended = ends_at(folder.checkpoints, stored.config.total_steps())
         finished = finished and ended and folder.metrics_file.exists()
+        if finished:
+            folder.read_metrics()  # refuses what is none
     place = request.options.run_dir
     if several and place is not None:
         config = dataclasses.replace(config, seed=request.config.seed)

@@ -109,7 +109,7 @@ def first_states(
 
     Raises:
       UserError: a run was to begin with the weights of another, which are neither
-        saved here nor given.
+        saved here nor given; or it has ended and lost its checkpoints.
     """
     loaded = _load_same_step(folders, start.like, say=say)
     step = loaded[0].step if loaded[0] else 0
@@ -139,10 +139,20 @@ def _seconds(loaded: Loaded, folder: RunFolder) -> float:
 
 
 def _go_back(folder: RunFolder, step: int, plan: Plan, *, say: Say) -> None:
-    """Take out of a run's folder what its training will write anew after a step."""
-    folder.cut_log(step)
+    """Take out of a run's folder what its training will write anew after a step.
+
+    Raises:
+      UserError: it has ended, and would begin again at step 0.
+    """
     if step == 0 and folder.metrics_file.exists():
-        say(f"{folder.path} has lost its checkpoints; it begins again at step 0")
+        raise UserError(
+            f"{folder.path} has ended, and its checkpoints are gone; put them back, or "
+            f"delete {folder.metrics_file}, and --resume trains it again"
+        )
+    folder.cut_log(step)
+    missing = step // plan.steps_per_epoch - len(folder.read_log())
+    if missing > 0:
+        say(f"{folder.log_file} has lost the lines of {missing} epochs before that")
     if step < plan.total_steps:
         folder.metrics_file.unlink(missing_ok=True)  # measured again at the end
 

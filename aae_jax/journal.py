@@ -133,8 +133,8 @@ class Journal:
             when = f"at step {first}, {when}"
         raise RunError(
             f"{what} became NaN or infinite {when}; nothing after it was saved; "
-            f"{newest_in(self.folder.checkpoints)}; begin a new run with lower rates, "
-            "such as --reconstruction-rate 0.0003"
+            f"{newest_in(self.folder.checkpoints)}; begin a new run with a lower "
+            "--reconstruction-rate, --generator-rate or --discriminator-rate"
         )
 
 

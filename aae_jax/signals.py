@@ -4,10 +4,14 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any, Self
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ONE_SIGNAL = 1.0
+"""Seconds in which the same one counts once: `timeout` sends it to a process, then to
+all of its group, and fingers slip."""
 _HEARD = b"\nstopping: saving first; a second signal ends at once\n"
 
 
@@ -25,11 +29,12 @@ class Interrupted(KeyboardInterrupt):
 class StopRequest:
     """`with StopRequest() as stop:` notes the first signal in `stop.number`.
 
-    The second one ends the process at once, however busy a compiled program keeps
-    Python: a thread reads what C notes of signals. Only SIGHUP may come again, as a
-    shell and the kernel both send it when a terminal is closed. A signal that is
-    ignored stays ignored, as Ctrl-C is by a shell's job in the background. Outside the
-    main thread, where Python hands out no signals, nothing is noted.
+    A second one, a second later or of another kind, ends the process at once, however
+    busy a compiled program keeps Python: a thread reads what C notes of signals. Only
+    SIGHUP may come again, as a shell and the kernel both send it when a terminal is
+    closed. A signal that is ignored stays ignored, as Ctrl-C is by a shell's job in the
+    background. Outside the main thread, where Python hands out no signals, nothing is
+    noted.
     """
 
     def __init__(self) -> None:
@@ -69,15 +74,18 @@ class StopRequest:
 
     def _listen(self) -> None:
         """Read the numbers of signals, a byte each, as they come."""
+        since = 0.0
         while byte := os.read(self._heard, 1):
             number = byte[0]
             if number not in self._before:
                 continue
             if self.number is None:
-                self.number = number
+                self.number, since = number, time.monotonic()
                 # Not by print, which may be what was interrupted.
                 with contextlib.suppress(OSError):
                     os.write(2, _HEARD)
+            elif number == self.number and time.monotonic() - since < _ONE_SIGNAL:
+                continue
             elif number != signal.SIGHUP:
                 os._exit(128 + number)
 

@@ -220,6 +220,7 @@ def test_a_config_takes_little_memory(plain_peak, run):
 def test_a_hostile_log_is_refused(call_script, run, case):
     run.log_file.write_bytes(hostile.LOGS[case])
     shutil.rmtree(run.checkpoints)  # so that it begins again, and cuts its log
+    run.metrics_file.unlink()
     script, *arguments = list(opening(run))[1]
     before = listing(run.path) | {".lock": None}
     ended = call_script(script, *arguments)

@@ -48,6 +48,14 @@ def waiting(program):
             process.kill()
 
 
+def send_until_it_ends(process, number):
+    """Again and again, as somebody does who is impatient."""
+    while process.poll() is None:
+        process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+
+
 @pytest.mark.parametrize("first", STOPPING)
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
 def test_the_second_signal_ends_the_process_at_once(first, second):
@@ -55,7 +63,7 @@ def test_the_second_signal_ends_the_process_at_once(first, second):
         process.send_signal(first)
         assert process.stdout.readline() == f"{int(first)}\n"
         process.send_signal(signal.SIGHUP)  # a terminal that is closed sends two
-        process.send_signal(second)
+        send_until_it_ends(process, second)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 128 + second
     assert stderr == f"\n{HEARD}"
@@ -65,6 +73,15 @@ def test_a_compiled_program_that_keeps_python_busy_is_ended_too():
     with waiting(COMPILED) as process:
         process.send_signal(signal.SIGINT)
         assert process.stderr.readline() + process.stderr.readline() == f"\n{HEARD}"
+        send_until_it_ends(process, signal.SIGINT)
+    assert process.returncode == 130
+
+
+def test_one_that_comes_twice_at_once_counts_once():
+    with waiting(WAIT) as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == f"{int(signal.SIGTERM)}\n"
+        process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == 130

@@ -139,18 +139,35 @@ def test_a_finished_run_that_lost_its_checkpoints_makes_them_again(
     before = json.loads((newest / "manifest.json").read_text())["content"]
     shutil.rmtree(folder.checkpoints)
     metrics = json.loads(folder.metrics_file.read_text())
-    folder.metrics_file.write_text(json.dumps(metrics | {"reconstruction_mse": 123}))
-    ended = call_script("train.py", "--resume", "--run-dir", folder.path)
+    line = ("train.py", "--resume", "--run-dir", folder.path)
+    ended = call_script(*line)
+    assert (ended.status, ended.stdout) == (2, "")
+    assert "has ended, and its checkpoints are gone" in ended.stderr
+    assert f"delete {folder.metrics_file}, and --resume trains it" in ended.stderr
+    assert json.loads(folder.metrics_file.read_text()) == metrics
+    assert folder.read_log() == finished.folder.read_log()
+
+    folder.metrics_file.unlink()
+    ended = call_script(*line)
     assert ended.status == 0, ended.stderr
     measured = json.loads(folder.metrics_file.read_text())
     assert measured["reconstruction_mse"] == pytest.approx(
         metrics["reconstruction_mse"], rel=1e-3
     )
-    assert "has lost its checkpoints; it begins again at step 0" in ended.stderr
     again = json.loads((newest / "manifest.json").read_text())["content"]
     assert again["leaf_hashes"] == before["leaf_hashes"]
-    ended = call_script("train.py", "--resume", "--run-dir", folder.path)
-    assert "nothing is left to do" in ended.stdout
+    assert "nothing is left to do" in call_script(*line).stdout
+
+
+def test_lines_that_the_log_has_lost_are_missed(call_script, finished, tmp_path):
+    folder = RunFolder(shutil.copytree(finished.folder.path, tmp_path / "run"))
+    folder.metrics_file.unlink()
+    lines = folder.log_file.read_text().splitlines(keepends=True)
+    folder.log_file.write_text("".join(lines[:-3]))
+    flags = ("--resume", "--run-dir", folder.path, "--quiet", "--no-figures")
+    ended = call_script("train.py", *flags)
+    assert ended.status == 0
+    assert "metrics.jsonl has lost the lines of 2 epochs" in ended.stderr
 
 
 @pytest.mark.parametrize(
