@@ -210,7 +210,7 @@ def test_a_config_takes_little_memory(plain_peak, run):
     run.config_file.write_text('{"a": [' + "[]," * 2_700_000 + "[]]}")
     assert_little_memory(
         ("evaluate.py", "--run-dir", run),
-        "config.json has format version None",
+        "config.json is not the config of a run",
         plain_peak=plain_peak,
         cwd=run.path,
     )
