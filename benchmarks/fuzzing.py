@@ -43,7 +43,7 @@ class Reader:
     inputs: st.SearchStrategy[Any] = field(repr=False)
     read: Callable[[Path, Any], object]
     share: float = 1.0
-    hang: float = 5.0
+    hang: float = 20.0
     examples: tuple[Any, ...] = ()
 
 
