@@ -150,9 +150,9 @@ def _go_back(folder: RunFolder, step: int, plan: Plan, *, say: Say) -> None:
             f"delete {folder.metrics_file}, and --resume trains it again"
         )
     folder.cut_log(step)
-    missing = step // plan.steps_per_epoch - len(folder.read_log())
-    if missing > 0:
-        say(f"{folder.log_file} has lost the lines of {missing} epochs before that")
+    n_epochs, n_lines = step // plan.steps_per_epoch, len(folder.read_log())
+    if n_lines < n_epochs:
+        say(f"{folder.log_file} has {n_lines} lines of the {n_epochs} epochs so far")
     if step < plan.total_steps:
         folder.metrics_file.unlink(missing_ok=True)  # measured again at the end
 

@@ -17,7 +17,7 @@ from aae_jax.messages import Say
 from aae_jax.phases import Model
 from aae_jax.plan import Plan
 from aae_jax.run_folder import RunFolder
-from aae_jax.stalemate import WINDOW, Stalemate, stalemate
+from aae_jax.stalemate import WINDOW, stalemate
 from aae_jax.training import StepInfo
 
 
@@ -41,7 +41,7 @@ class Journal:
         self._plan, self._measure = plan, measure
         self._model, self._first_step = model, first_step
         self._say = say
-        self._told: set[Stalemate] = set()
+        self._told: set[str] = set()
         self._last: deque[dict[str, Any]] = deque(maxlen=WINDOW)
 
     def __enter__(self) -> Self:
@@ -122,7 +122,7 @@ class Journal:
         found = stalemate(self._last) if learns else None
         if found is not None and found not in self._told:
             self._told.add(found)
-            self._say(f"{self.folder}: {found.sentence}")
+            self._say(f"{self.folder}: {found}")
 
     def _refuse(
         self, what: str, steps: tuple[int, int], first: int | None = None

@@ -1,7 +1,7 @@
 """A discriminator that has won or died, so that the encoder learns nothing from it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from aae_jax.losses import DISCRIMINATOR_EQUILIBRIUM
 
@@ -10,48 +10,36 @@ WINDOW = 3
 _WON_ACCURACY, _WON_LOSS = 0.95, 0.4
 _DIED_LOSS, _FAR_RATIO = DISCRIMINATOR_EQUILIBRIUM - 0.005, 3.0
 
-
-class Stalemate(NamedTuple):
-    """What has happened to which discriminator, and what to try against it."""
-
-    discriminator: str
-    what: str
-    sentence: str
-
-
-_LABELS_WON = Stalemate(
-    "label_discriminator",
-    "won",
-    f"the label discriminator has won: for {WINDOW} epochs it has told nearly all "
-    "inferred categories from drawn ones, which teaches the encoder little; try a "
-    "higher --label-generator-rate or a lower --discriminator-rate (docs/tuning.md)",
-)
-_WON = Stalemate(
-    "discriminator",
-    "won",
+_WON = (
     f"the discriminator has won: for {WINDOW} epochs it has told nearly all codes from "
     "samples of the prior, which teaches the encoder little; try a higher "
     "--generator-rate, a lower --discriminator-rate, or --instance-noise 0.3 "
-    "(docs/tuning.md)",
+    "(docs/tuning.md)"
 )
-_DIED = Stalemate(
-    "discriminator",
-    "died",
+_DIED = (
     f"the discriminator has died: for {WINDOW} epochs it has done no better than a "
     f"coin, though the codes are over {_FAR_RATIO:.0f} times as far from the prior as "
     "samples of it are; try a higher --discriminator-rate, --initializer lecun, or "
-    "another --seed (docs/tuning.md)",
+    "another --seed (docs/tuning.md)"
+)
+_LABELS_WON = (
+    f"the label discriminator has won: for {WINDOW} epochs it has told nearly all "
+    "inferred categories from drawn ones, which teaches the encoder little; try a "
+    "higher --label-generator-rate or a lower --discriminator-rate (docs/tuning.md)"
 )
 
 
-def stalemate(lines: Sequence[Mapping[str, Any]]) -> Stalemate | None:
-    """What is wrong with a discriminator, as the last `WINDOW` lines of the log say it.
+def stalemate(lines: Sequence[Mapping[str, Any]]) -> str | None:
+    """What is wrong with a discriminator by the last `WINDOW` lines of the log, if any.
 
     The discriminator of the codes has won where in each of them it sorted 95% of
     held-out codes and as many prior samples rightly, or its loss was below 0.4 nats;
     that of the labels where its loss was. The one of the codes has died where its loss
     was 2 ln 2 - 0.005 or more, a coin toss's, while the codes were 3 times or more as
     far from the prior as samples are: there is a difference, and it does not see it.
+
+    Returns:
+      A sentence with what to try, the same one for the same ill; or None.
     """
     last = list(lines)[-WINDOW:]
     if len(last) < WINDOW:

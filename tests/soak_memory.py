@@ -156,6 +156,11 @@ def is_flat(looks: Sequence[Look]) -> bool:
     """Print how all that a process holds went over the time; whether nothing grew."""
     values = np.array(looks)
     minutes = (values[:, 0] - values[0, 0]) / 60
+    for index in range(round(minutes[-1] / 10)):
+        some = values[minutes // 10 == index, 1]
+        print(
+            f"{index * 10 + 10:4} to {index * 10 + 20} minutes: {some.mean():.0f} MiB"
+        )
     slope, first = np.polyfit(minutes, values[:, 1], 1)
     growth = slope * minutes[-1] / first
     print(

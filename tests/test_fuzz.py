@@ -19,6 +19,17 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
+def always_the_same(number):
+    """So many inputs, the same in every run."""
+    return settings(
+        max_examples=number,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
 @pytest.mark.parametrize(
     "reader", [*FILES, *RUNS, *COMMANDS], ids=lambda reader: reader.name
 )
@@ -38,13 +49,7 @@ def test_command_lines_in_processes_of_their_own(tmp_path):
 
 @pytest.mark.parametrize("reader", COMMANDS, ids=lambda reader: reader.name)
 def test_a_process_of_its_own_refuses_in_the_same_words(reader, tmp_path):
-    @settings(
-        max_examples=13,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @always_the_same(13)
     @given(reader.inputs)
     def attempts(argv):
         refusal = refused(reader, tmp_path / "in", argv) or reject()
@@ -65,13 +70,7 @@ def refused(reader, folder, drawn):
 def check(reader, place, tally, number):
     """The examples of a reader, and a number of inputs that are always the same."""
 
-    @settings(
-        max_examples=number,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @always_the_same(number)
     @given(reader.inputs)
     def attempts(drawn):
         attempt(reader, place / "in", drawn, tally)
