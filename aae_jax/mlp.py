@@ -9,6 +9,8 @@ from jaxtyping import Array, Float
 Module, initializers = nn.Module, nn.initializers
 Heads = partial(nn.Dense, use_bias=False)
 """A point for each category: `Heads(z_dim)`."""
+BATCH_NORM_EPSILON = 1e-5
+"""What is added to a variance before its square root is taken."""
 
 
 def _initializer(name: str) -> nn.initializers.Initializer:
@@ -39,7 +41,12 @@ class MLP(nn.Module):
         self, x: Float[Array, "batch inputs"], *, of_batch: bool = False
     ) -> Float[Array, "batch outputs"]:
         # No memory of its own: `Networks.statistics` is what is averaged.
-        norm = partial(nn.BatchNorm, use_running_average=not of_batch, momentum=0.0)
+        norm = partial(
+            nn.BatchNorm,
+            use_running_average=not of_batch,
+            momentum=0.0,
+            epsilon=BATCH_NORM_EPSILON,
+        )
         dense = partial(nn.Dense, kernel_init=_initializer(self.initializer))
         for width in self.hidden:
             # Normalization takes a bias away, and Adam makes steps of what is rounded.
