@@ -135,11 +135,9 @@ def _dense(
         return Dense(weights["kernel"], weights["bias"])
     learned = _arrays(params[f"BatchNorm_{norm}"])
     seen = _arrays(statistics[f"BatchNorm_{norm}"])
-    scale: NDArray[np.float32] = learned["scale"] / np.sqrt(
-        seen["var"] + np.float32(BATCH_NORM_EPSILON)
-    )
+    scale = learned["scale"] / np.sqrt(seen["var"] + np.float32(BATCH_NORM_EPSILON))
     return Dense(weights["kernel"] * scale, learned["bias"] - seen["mean"] * scale)
 
 
-def _arrays(parameters: Params) -> dict[str, NDArray[np.float32]]:
+def _arrays(parameters: Params) -> dict[str, Any]:
     return {name: np.asarray(each, np.float32) for name, each in parameters.items()}
