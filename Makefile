@@ -10,12 +10,13 @@ MINUTES ?= 120
 # To count which lines run slows Python, and so jax's tracing, by two fifths.
 COUNTED := $(if $(COVERAGE),--cov --cov-report=term-missing:skip-covered --cov-fail-under=90)
 
-.PHONY: help setup train test fuzz soak lint types bench growth start disk lock clean
+.PHONY: help setup train test test-browser fuzz soak lint types bench growth start disk lock clean
 
 help:
 	@echo "make setup    install everything into .venv"
 	@echo "make train    train and evaluate; ARGS=\"--prior uniform\" adds flags"
 	@echo "make test     run the tests; COVERAGE=yes counts the lines that they run"
+	@echo "make test-browser    run those of the page for browsers; needs Chromium"
 	@echo "make soak     kill and damage trainings, then watch one for hours; MINUTES=120 for each"
 	@echo "make lint     check style; make types checks types"
 	@echo "make bench    time a step against PyTorch"
@@ -44,6 +45,9 @@ train: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(COUNTED) $(ARGS)
+
+test-browser: $(READY)
+	$(BIN)/python -m pytest -n 2 tests/browser $(ARGS)
 
 soak: $(READY)
 	$(BIN)/python tests/soak_flips.py

@@ -107,8 +107,17 @@ def _look(
     *,
     say: Say,
 ) -> None:
-    """Pictures into a folder, metrics as JSON to stdout; both if none is named."""
-    everything = not (options.pictures or options.metrics)
+    """Pictures and pages into a folder, metrics as JSON to stdout.
+
+    Every picture and the metrics if nothing is named.
+    """
+    everything = not (options.pictures or options.pages or options.metrics)
+    out = options.out or run.folder.figures
+
+    @cache  # a split is a copy
+    def images() -> Split:
+        return measured_of_split(dataset(), options.split)
+
     if options.pictures or everything:
         from aae_jax.pictures import draw_pictures  # imports matplotlib
 
@@ -116,14 +125,12 @@ def _look(
         if everything and next(run.folder.log_lines(), None) is None:
             names.remove("losses")
             say("no epoch has ended yet, so there is no picture of the losses")
-        out = options.out or run.folder.figures
-
-        @cache  # a split is a copy
-        def images() -> Split:
-            return measured_of_split(dataset(), options.split)
-
         for path in draw_pictures(run, images, out=out, names=names):
             say(f"wrote {path}")
+    if options.explore:
+        from aae_jax.explore import write_explore_page  # imports matplotlib
+
+        write_explore_page(run, images, out=out, say=say)
     if options.metrics or everything:
         metrics = metrics_of_split(run, dataset(), options.split)
         print(json.dumps({**metrics, "steps": run.step}, indent=2))

@@ -73,7 +73,8 @@ def _check_tasks(options: EvaluationOptions, given: set[str]) -> None:
     """Refuse tasks that do not go together, and an --out that does not fit them."""
     names = ("encode", "decode", "sample", "parzen")
     tasks = [name for name in names if getattr(options, name) is not None]
-    looks = [*options.pictures, *(["metrics"] if options.metrics else [])]
+    looks = [*options.pictures, *options.pages]
+    looks += ["metrics"] if options.metrics else []
     if len(tasks) > 1 or (tasks and looks):
         raise UserError(
             f"got --{' and --'.join([*tasks, *looks])}; give --encode, --decode, "

@@ -29,7 +29,7 @@ class Plane:
 
     Attributes:
       origin: `[z_dim]`, the code at (0, 0).
-      axes: `[p, z_dim]`, orthonormal rows, p = min(z_dim, 2).
+      axes: `[p, z_dim]`, orthonormal rows, p = min(z_dim, 2) or as many as asked for.
       shares: `[p]`, share of the codes' variance along each axis where the axes are
         principal components; None where they are the code's own dimensions.
     """
@@ -59,12 +59,16 @@ class Plane:
         )
 
 
-def latent_plane(z: Float[np.ndarray, "n z_dim"]) -> Plane:
+def latent_plane(z: Float[np.ndarray, "n z_dim"], *, n_axes: int = 2) -> Plane:
     """The plane that shows codes best.
 
     Codes of one or two dimensions are their own coordinates. Others are seen in the
     plane of their first two principal components, through their mean; each component
     points to where its largest entry is positive.
+
+    Args:
+      z: `[n, z_dim]`.
+      n_axes: how many principal components; 3 or more span more than a plane.
     """
     z_dim = z.shape[1]
     if z_dim <= 2:
@@ -72,11 +76,11 @@ def latent_plane(z: Float[np.ndarray, "n z_dim"]) -> Plane:
     mean = z.mean(axis=0, dtype=np.float64)
     covariance = (z - mean).T @ (z - mean) / len(z)
     variances, components = np.linalg.eigh(covariance)  # ascending
-    axes = components.T[:-3:-1]
+    axes = components.T[: -n_axes - 1 : -1]
     largest = np.abs(axes).argmax(axis=1)
-    axes = axes * np.sign(axes[np.arange(2), largest])[:, None]
+    axes = axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]
     total = max(variances.sum(), np.finfo(float).tiny)
-    return Plane(mean, axes, variances[:-3:-1] / total)
+    return Plane(mean, axes, variances[: -n_axes - 1 : -1] / total)
 
 
 @dataclass(frozen=True)

@@ -75,10 +75,12 @@ class EvaluationOptions:
     """Picture: decoded draws from the prior."""
     losses: bool = False
     """Picture: losses over the steps with their equilibria."""
+    explore: bool = False
+    """Page for a browser in which the latent space is moved through: explore.html."""
     metrics: bool = False
     """Print the metrics as JSON, and nothing else, on stdout."""
     split: str = "test"
-    """Images that pictures and metrics are about: test or validation."""
+    """Images that pictures, pages and metrics are about: test or validation."""
     encode: str | None = None
     """Write the codes of test, validation, train, or of images at a path, to --out."""
     decode: Path | None = None
@@ -91,7 +93,8 @@ class EvaluationOptions:
     seed: int = 0
     """Of --sample and --parzen."""
     out: Path | None = None
-    """Folder for pictures (the run's figures by default), or .npz file to write."""
+    """Folder for pictures and pages (the run's figures by default), or .npz file to
+    write."""
     dataset: str | None = None
     """Where the run's data are now, if they moved."""
     data_dir: Path | None = None
@@ -112,6 +115,11 @@ class EvaluationOptions:
         """The pictures that were asked for, by name."""
         return tuple(name for name in PICTURE_NAMES if getattr(self, name))
 
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """The pages that were asked for, by name."""
+        return tuple(name for name in PAGE_NAMES if getattr(self, name))
+
 
 SPLITS = ("test", "validation", "train")
 """What the images of a run are parted into."""
@@ -126,6 +134,7 @@ PICTURE_NAMES = (
     "samples",
     "losses",
 )
+PAGE_NAMES = ("explore",)
 
 
 def pictures_of(config: Config) -> tuple[str, ...]:

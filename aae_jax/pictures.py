@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from aae_jax import figures
 from aae_jax.class_metrics import log_odds
-from aae_jax.errors import RunError
 from aae_jax.latent_plane import grid_codes, latent_plane
 from aae_jax.options import pictures_of
 from aae_jax.run import Run
+from aae_jax.small_files import make_folder
 from aae_jax.splits import Split
 
 PRIOR_SAMPLES = 100_000
@@ -77,10 +77,7 @@ def draw_pictures(
     """
     subject = Subject(run, images)
     paths = []
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{out} could not be made: {error.strerror}") from error
+    make_folder(out)
     for name in names or pictures_of(run.record.config):
         path = out / f"{name}.png"
         figures.save(PICTURES[name](subject), path)

@@ -113,6 +113,19 @@ def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def make_folder(path: Path) -> Path:
+    """A folder, made where it is not there yet.
+
+    Raises:
+      RunError: it may not be made, or a file is there.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path} could not be made: {error.strerror}") from error
+    return path
+
+
 def flush(path: Path) -> None:
     """Wait until a file's data, or a folder's list of names, is on disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -43,9 +43,14 @@ for tree in (Batch, TrainState, StepInfo, LoopState, TrainingData, Shuffled, Bat
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# A shell's job in the background is deaf to Ctrl-C, and so are all that it starts.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell's job in the background is deaf to Ctrl-C, one under nohup to the end of its
+# terminal, and so are all that they start.
+for number, action in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, action)
 
 TINY_SHAPE = (8, 8, 1)
 
