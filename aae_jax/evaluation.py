@@ -22,8 +22,9 @@ from aae_jax.options import (
     pictures_of,
 )
 from aae_jax.parzen import parzen_window
+from aae_jax.report import write_report
 from aae_jax.run import Run
-from aae_jax.small_files import write_file
+from aae_jax.small_files import make_folder, write_file
 from aae_jax.splits import (
     Labels,
     Split,
@@ -109,31 +110,61 @@ def _look(
 ) -> None:
     """Pictures and pages into a folder, metrics as JSON to stdout.
 
-    Every picture and the metrics if nothing is named.
+    Every picture, the report and the metrics if nothing is named.
     """
-    everything = not (options.pictures or options.pages or options.metrics)
+    pages = (options.explore, options.animate, options.report)
+    everything = not (options.pictures or any(pages) or options.metrics)
     out = options.out or run.folder.figures
 
     @cache  # a split is a copy
     def images() -> Split:
         return measured_of_split(dataset(), options.split)
 
-    if options.pictures or everything:
-        from aae_jax.pictures import draw_pictures  # imports matplotlib
+    if options.animate:
+        from aae_jax.animate import write_animation  # imports matplotlib
 
-        names = list(options.pictures or pictures_of(run.record.config))
-        if everything and next(run.folder.log_lines(), None) is None:
-            names.remove("losses")
-            say("no epoch has ended yet, so there is no picture of the losses")
-        for path in draw_pictures(run, images, out=out, names=names):
-            say(f"wrote {path}")
+        path = make_folder(out) / run.folder.animation_file.name
+        write_animation(run, path)
+        say(f"wrote {path}")
     if options.explore:
         from aae_jax.explore import write_explore_page  # imports matplotlib
 
         write_explore_page(run, images, out=out, say=say)
+    if options.pictures or options.report or everything:
+        _draw(run, images, options, everything=everything, say=say)
     if options.metrics or everything:
         metrics = metrics_of_split(run, dataset(), options.split)
         print(json.dumps({**metrics, "steps": run.step}, indent=2))
+
+
+def _draw(
+    run: Run,
+    images: Callable[[], Split],
+    options: EvaluationOptions,
+    *,
+    everything: bool,
+    say: Say,
+) -> None:
+    """Pictures, and the report with all of them inside."""
+    from aae_jax.pictures import draw_pictures  # imports matplotlib
+
+    has = list(pictures_of(run.record.config))
+    reported = options.report or everything
+    if reported and next(run.folder.log_lines(), None) is None:
+        has.remove("losses")
+        say("no epoch has ended yet, so there is no picture of the losses")
+    out = options.out or run.folder.figures
+
+    names = has if everything else options.pictures
+    inside = has if reported else ()
+    pictures = draw_pictures(run, images, out=out, names=names, unsaved=inside)
+    for name in names:
+        say(f"wrote {out / name}.png")
+    if reported:
+        page = out / run.folder.report_file.name
+        inside = {name: pictures[name] for name in inside}
+        write_report(run, inside, out=page, split=options.split)
+        say(f"wrote {page}")
 
 
 def _images_to_encode(

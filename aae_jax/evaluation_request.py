@@ -10,6 +10,7 @@ from aae_jax.config import Config
 from aae_jax.data import check_dataset_name
 from aae_jax.errors import UserError
 from aae_jax.flags import given_fields, parse
+from aae_jax.kept_codes import kept_steps
 from aae_jax.options import (
     SPLITS,
     EvaluationOptions,
@@ -55,6 +56,8 @@ def evaluation_request(argv: Sequence[str]) -> EvaluationOptions:
     record = folder.read_record()
     refuse_made_in_python(folder, record, f"Run.load('{folder.path}', ")
     _refuse_pictures(options.pictures, record.config)
+    if options.animate:
+        kept_steps(folder)
     return dataclasses.replace(options, run_dir=folder.path)
 
 
@@ -73,8 +76,8 @@ def _check_tasks(options: EvaluationOptions, given: set[str]) -> None:
     """Refuse tasks that do not go together, and an --out that does not fit them."""
     names = ("encode", "decode", "sample", "parzen")
     tasks = [name for name in names if getattr(options, name) is not None]
-    looks = [*options.pictures, *options.pages]
-    looks += ["metrics"] if options.metrics else []
+    others = ("explore", "report", "animate", "metrics")
+    looks = [*options.pictures, *(name for name in others if getattr(options, name))]
     if len(tasks) > 1 or (tasks and looks):
         raise UserError(
             f"got --{' and --'.join([*tasks, *looks])}; give --encode, --decode, "
@@ -86,8 +89,13 @@ def _check_tasks(options: EvaluationOptions, given: set[str]) -> None:
         )
     if tasks and "split" in given:
         raise UserError(
-            "--split is that of pictures and --metrics and does nothing with "
+            "--split is that of pictures, pages and --metrics and does nothing with "
             f"--{tasks[0]}; leave it out ({_SPLITS_OF[tasks[0]]})"
+        )
+    if looks == ["animate"] and "split" in given:
+        raise UserError(
+            "--split does nothing with --animate, which shows the held-out images that "
+            "the training kept codes of; leave it out"
         )
     prints = {"parzen", "metrics"} & {*tasks, *looks}
     if tasks and not prints:

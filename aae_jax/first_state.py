@@ -21,6 +21,7 @@ from aae_jax.checkpoint import (
 from aae_jax.config import Config
 from aae_jax.data.files import memory_bytes
 from aae_jax.errors import RunError, UserError
+from aae_jax.kept_codes import cut_codes
 from aae_jax.loop import LoopState, init_loop
 from aae_jax.measured_values import is_number
 from aae_jax.messages import Say
@@ -150,6 +151,7 @@ def _go_back(folder: RunFolder, step: int, plan: Plan, *, say: Say) -> None:
             f"delete {folder.metrics_file}, and --resume trains it again"
         )
     folder.cut_log(step)
+    cut_codes(folder, step)
     n_epochs, n_lines = step // plan.steps_per_epoch, len(folder.read_log())
     if n_lines < n_epochs:
         say(f"{folder.log_file} has {n_lines} lines of the {n_epochs} epochs so far")

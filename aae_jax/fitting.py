@@ -31,6 +31,7 @@ from aae_jax.processes import (
     is_first,
     told_by_first,
 )
+from aae_jax.report import write_report
 from aae_jax.run import Run
 from aae_jax.run_folder import RunFolder, summary_file
 from aae_jax.run_lock import run_lock
@@ -297,23 +298,24 @@ def _stopped(
 def _finish(
     run: Run, job: Job, seconds: float, *, options: RunOptions, say: Say
 ) -> None:
-    """Read the test set, once: the figures, then metrics.json, which tells the end."""
+    """Read the test set, once: figures, report; then metrics.json, which ends it."""
     if not options.quiet:
         then = "" if options.no_figures else ", and drawing"
         say(f"measuring on the test images{then}")
+    pictures = None
     if not options.no_figures:
         from aae_jax.pictures import draw_pictures  # matplotlib takes seconds to import
 
         test = measured_of_split(job.dataset, "test")
-        draw_pictures(run, lambda: test, out=run.folder.figures)
+        pictures = draw_pictures(run, lambda: test, out=run.folder.figures)
     plan = job.plan
-    write_json(
-        run.folder.metrics_file,
-        {
-            **metrics_of_split(run, job.dataset, "test"),
-            "steps": plan.total_steps,
-            "epochs": plan.total_steps / plan.steps_per_epoch,
-            "seconds": seconds,
-            "images_per_second": plan.total_steps * plan.batch_size / seconds,
-        },
-    )
+    metrics = {
+        **metrics_of_split(run, job.dataset, "test"),
+        "steps": plan.total_steps,
+        "epochs": plan.total_steps / plan.steps_per_epoch,
+        "seconds": seconds,
+        "images_per_second": plan.total_steps * plan.batch_size / seconds,
+    }
+    if pictures is not None:
+        write_report(run, pictures, out=run.folder.report_file, metrics=metrics)
+    write_json(run.folder.metrics_file, metrics)

@@ -1,4 +1,4 @@
-"""What is written of a run while it trains: its log, its curves, its checkpoints."""
+"""What is written of a run while it trains: log, curves, codes, checkpoints."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from aae_jax.board import Board
 from aae_jax.checkpoint import newest_in, save_checkpoint, where_to_go_on
 from aae_jax.devices import one_copy
 from aae_jax.errors import RunError
+from aae_jax.kept_codes import keep_codes
 from aae_jax.loop import NEVER, LoopState
 from aae_jax.measure import Measure
 from aae_jax.messages import Say
@@ -22,7 +23,7 @@ from aae_jax.training import StepInfo
 
 
 class Journal:
-    """Log, curves and checkpoints of one run; nothing that is not finite gets in.
+    """Log, curves, codes and checkpoints of one run; what is not finite stays out.
 
     It writes between `__enter__` and `__exit__`.
     """
@@ -81,7 +82,7 @@ class Journal:
         steps: tuple[int, int],
         timings: Mapping[str, float],
     ) -> dict[str, Any]:
-        """Measure on held-out images; write and return the line of the log.
+        """Measure on held-out images; keep codes, write and return the line of the log.
 
         Raises:
           RunError: codes or errors are not finite; the disk refuses.
@@ -94,15 +95,23 @@ class Journal:
             **timings,
         }
         try:
-            line["validation"], z = self._measure(weights)
+            measured = self._measure(weights)
         except FloatingPointError:
             self._refuse("the codes or errors of held-out images", steps)
+        line["validation"] = measured.metrics
         try:
+            keep_codes(
+                self.folder,
+                measured.codes,
+                measured.y,
+                step=step,
+                steps_per_epoch=self._plan.steps_per_epoch,
+            )
             self.folder.append_log(line)
         except RunError as error:
             place = self.folder.checkpoints
             raise RunError(f"{error}; {where_to_go_on(place)}") from error
-        self._board.epoch(line, weights, z)
+        self._board.epoch(line, weights, measured.z)
         self._last.append(line)
         self._tell_stalemate()
         return line

@@ -18,7 +18,24 @@ from aae_jax.metrics import METRIC_SEED, knn_accuracy, latent_match, make_refere
 from aae_jax.networks import Params
 from aae_jax.phases import Model
 
-Measure = Callable[..., tuple[dict[str, Any], NDArray[np.float64]]]
+
+class Measured(NamedTuple):
+    """What is found out about n images.
+
+    Attributes:
+      metrics: see `make_measure`.
+      z: `[n, z_dim]`, drawn from q(z|x), which the prior is compared with.
+      codes: `[n, z_dim]`, the centres of q(z|x), as a run gives them.
+      y: `[n]`, the labels; None where none were given.
+    """
+
+    metrics: dict[str, Any]
+    z: NDArray[np.float64]
+    codes: NDArray[np.float32]
+    y: NDArray[np.integer] | None
+
+
+Measure = Callable[..., Measured]
 
 
 def make_measure(
@@ -28,8 +45,7 @@ def make_measure(
 ) -> Measure:
     """All metrics of a model on n images, compiled once.
 
-    `measure(params, cluster_classes=None) -> (metrics, codes [n, z_dim])`; the metrics
-    are
+    `measure(params, cluster_classes=None) -> Measured`; the metrics are
       `reconstruction_mse`: squared pixel values of [0, 1], mean over pixels and images;
       `latent`: see `latent_match`; codes of a variant without a discriminator are
         rescaled first;
@@ -52,7 +68,7 @@ def make_measure(
 
     def measure(
         params: Params, cluster_classes: Int[np.ndarray, " clusters"] | None = None
-    ) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    ) -> Measured:
         seen = observe(params)
         if not (np.isfinite(seen.z).all() and np.isfinite(seen.errors).all()):
             raise FloatingPointError("codes or reconstruction errors are not finite")
@@ -68,7 +84,7 @@ def make_measure(
             result |= _class_metrics(model, seen, y, cluster_classes)
         if seen.sorted_rightly is not None:
             result["discriminator_accuracy"] = float(seen.sorted_rightly)
-        return result, z
+        return Measured(result, z, np.asarray(seen.codes), y)
 
     return measure
 

@@ -31,7 +31,7 @@ class RunOptions:
     devices: int = 1
     """How many of the machine's devices share each batch."""
     no_figures: bool = False
-    """No pictures at the end; evaluate.py draws them later."""
+    """No pictures and no report at the end; evaluate.py makes them later."""
     quiet: bool = False
     """No progress, only the result."""
 
@@ -53,7 +53,8 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """What to see of a run. With no flag at all: every picture, and the metrics."""
+    """What to see of a run. With no flag at all: every picture, the report, and the
+    metrics."""
 
     run_dir: Path | None = None
     """The run's folder; the newest one under runs/ by default."""
@@ -76,7 +77,13 @@ class EvaluationOptions:
     losses: bool = False
     """Picture: losses over the steps with their equilibria."""
     explore: bool = False
-    """Page for a browser in which the latent space is moved through: explore.html."""
+    """Page for a browser in which the latent space is moved through, explore.html."""
+    report: bool = False
+    """All that there is to know of the run on one page, report.html, with its pictures
+    inside."""
+    animate: bool = False
+    """The codes of held-out images over the training, an epoch a frame, as
+    animation.gif."""
     metrics: bool = False
     """Print the metrics as JSON, and nothing else, on stdout."""
     split: str = "test"
@@ -115,11 +122,6 @@ class EvaluationOptions:
         """The pictures that were asked for, by name."""
         return tuple(name for name in PICTURE_NAMES if getattr(self, name))
 
-    @property
-    def pages(self) -> tuple[str, ...]:
-        """The pages that were asked for, by name."""
-        return tuple(name for name in PAGE_NAMES if getattr(self, name))
-
 
 SPLITS = ("test", "validation", "train")
 """What the images of a run are parted into."""
@@ -134,7 +136,6 @@ PICTURE_NAMES = (
     "samples",
     "losses",
 )
-PAGE_NAMES = ("explore",)
 
 
 def pictures_of(config: Config) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from aae_jax.class_metrics import log_odds
 from aae_jax.latent_plane import grid_codes, latent_plane
 from aae_jax.options import pictures_of
 from aae_jax.run import Run
-from aae_jax.small_files import make_folder
+from aae_jax.small_files import make_folder, write_bytes
 from aae_jax.splits import Split
 
 PRIOR_SAMPLES = 100_000
@@ -62,27 +62,33 @@ def draw_pictures(
     images: Callable[[], Split],
     *,
     out: Path,
-    names: Collection[str] = (),
-) -> list[Path]:
+    names: Collection[str] | None = None,
+    unsaved: Collection[str] = (),
+) -> dict[str, bytes]:
     """Draw pictures of a run on images, and save each as `out`/<name>.png.
 
     Args:
       images: gives x `[n, height, width, channels]`, and labels y `[n]` or None; not
         called where no picture needs them.
-      names: of `pictures_of(run.record.config)`; all of them where there are none.
+      names: of `pictures_of(run.record.config)`; by default all of them.
+      unsaved: names of more, which are drawn and not saved.
+
+    Returns:
+      Each as PNG, by name.
 
     Raises:
       UserError: the images cannot be read; the log has no losses yet.
       RunError: `out` cannot be written.
     """
     subject = Subject(run, images)
-    paths = []
+    names = pictures_of(run.record.config) if names is None else names
     make_folder(out)
-    for name in names or pictures_of(run.record.config):
-        path = out / f"{name}.png"
-        figures.save(PICTURES[name](subject), path)
-        paths.append(path)
-    return paths
+    pictures = {}
+    for name in dict.fromkeys((*names, *unsaved)):
+        pictures[name] = figures.as_png(PICTURES[name](subject))
+        if name in names:
+            write_bytes(out / f"{name}.png", pictures[name])
+    return pictures
 
 
 def _grid(subject: Subject) -> Figure:

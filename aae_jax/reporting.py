@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.text import Text
 
 from aae_jax.losses import DISCRIMINATOR_EQUILIBRIUM, GENERATOR_EQUILIBRIUM
+from aae_jax.meanings import MEANINGS, SUMMARIZED, by_name
 from aae_jax.messages import printable, say_on_stderr
 from aae_jax.run_folder import RunFolder
 
@@ -132,9 +133,9 @@ def summary(metrics: Mapping[RunFolder, Mapping[str, Any]]) -> str:
         lines.append(
             f"  {name:<24}{statistics.fmean(values):>8.4f}{spread}   {meaning}"
         )
-    notes = dict.fromkeys(note for each in of_each for note in _notes(each))
+    warnings = dict.fromkeys(f"  {note}" for each in of_each for note in notes(each))
     seeds = f"{len(folders)} seeds " if len(folders) > 1 else ""
-    lines = [f"{seeds}{_head(of_each[0])}", *lines, *notes, *_places(folders)]
+    lines = [f"{seeds}{_head(of_each[0])}", *lines, *warnings, *_places(folders)]
     return "\n".join(map(printable, lines))
 
 
@@ -145,41 +146,24 @@ def _places(folders: Sequence[RunFolder]) -> list[str]:
     if len(folders) > 1:
         names = ", ".join(folder.name for folder in folders)
         found = [f"runs      {names} in {first.path.parent}/"]
+    if first.report_file.exists():
+        each = ", and so for each" if len(folders) > 1 else ""
+        found += [f"report    {first.report_file}{each}"]
     place = shlex.quote(str(first.path))
     return [*found, f"go on     python evaluate.py --run-dir {place}"]
 
 
 def _rows(metrics: Mapping[str, Any]) -> list[tuple[str, float, str]]:
     """Each metric that there is, with what it means."""
-    latent = metrics["latent"]
-    rescaled = ", codes first scaled to the prior" if "rescaled" in latent else ""
-    rows = [
-        ("reconstruction_mse", metrics["reconstruction_mse"], "squared error a pixel"),
-        (
-            "latent.ratio",
-            latent["ratio"],
-            f"codes to prior; 1 is perfect, more images see more{rescaled}",
-        ),
-        (
-            "latent.gap_fraction",
-            latent["gap_fraction"],
-            "prior without codes; 0.01 is perfect",
-        ),
-        ("knn_accuracy", metrics.get("knn_accuracy"), "class told by 5 neighbours"),
-        (
-            "discriminator_accuracy",
-            metrics.get("discriminator_accuracy"),
-            "0.5 cannot tell codes from prior",
-        ),
-        ("test_error", metrics.get("test_error"), "share of images in a wrong class"),
-        (
-            "cluster_error",
-            metrics.get("cluster_error"),
-            "share of images in a cluster of another class",
-        ),
-        ("part_share", metrics.get("part_share"), "codes on the part of their class"),
-    ]
-    return [(name, value, why) for name, value, why in rows if value is not None]
+    values = by_name(metrics)
+    rows = []
+    for name in SUMMARIZED:
+        if values.get(name) is not None:
+            meaning = MEANINGS[name].short
+            if name == "latent.ratio" and "latent.rescaled" in values:
+                meaning += ", codes first scaled to the prior"
+            rows.append((name, values[name], meaning))
+    return rows
 
 
 def _head(metrics: Mapping[str, Any]) -> str:
@@ -195,11 +179,11 @@ def _head(metrics: Mapping[str, Any]) -> str:
     return f"{head}:"
 
 
-def _notes(metrics: Mapping[str, Any]) -> list[str]:
+def notes(metrics: Mapping[str, Any]) -> list[str]:
     """What should be known before the numbers are believed."""
     latent = metrics["latent"]
     if metrics["images"] < _FEW_IMAGES:
-        return ["  few images: the ratio and the gap say little of the match"]
+        return ["few images: the ratio and the gap say little of the match"]
     if latent["ratio"] > _FAR and "rescaled" not in latent:
-        return ["  far from the prior: train longer, or see docs/tuning.md"]
+        return ["far from the prior: train longer, or see docs/tuning.md"]
     return []

@@ -312,8 +312,8 @@ class Run:
         classes = None
         if cluster_classes is not None:
             classes = cluster_classes_for_run(cluster_classes, self.record.config)
-        metrics, _ = make_measure(self.model, images, labels)(self.params, classes)
-        return metrics
+        measure = make_measure(self.model, images, labels)
+        return measure(self.params, classes).metrics
 
     def _require(self, does: str, lacks: str) -> None:
         """Refuse a question that only models with a part of the wiring can answer."""

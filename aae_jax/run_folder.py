@@ -76,8 +76,20 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def codes(self) -> Path:
+        return self.path / "codes"
+
+    @property
     def figures(self) -> Path:
         return self.path / "figures"
+
+    @property
+    def report_file(self) -> Path:
+        return self.figures / "report.html"
+
+    @property
+    def animation_file(self) -> Path:
+        return self.figures / "animation.gif"
 
     @property
     def tensorboard(self) -> Path:

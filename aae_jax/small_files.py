@@ -86,7 +86,12 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text; see `write_file`."""
-    write_file(path, lambda file: file.write(text.encode()))
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write what a file is to hold; see `write_file`."""
+    write_file(path, lambda file: file.write(content))
 
 
 def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:

@@ -40,8 +40,13 @@ def metrics_without_timings(folder):
     return {name: value for name, value in metrics.items() if name not in TIMINGS}
 
 
+def kept_codes(folder):
+    """What is kept of the epochs' codes."""
+    return {path.name: path.read_bytes() for path in sorted(folder.codes.iterdir())}
+
+
 def assert_same_run(folder, straight):
-    """All bits of the last checkpoint, no line lost and none twice, the same end."""
-    for look in (all_leaves, log_without_timings, metrics_without_timings):
+    """All bits of the last checkpoint, no line lost or twice, equal codes and end."""
+    for look in (all_leaves, log_without_timings, metrics_without_timings, kept_codes):
         here, there = look(folder), look(straight)
         assert here == there, f"{look.__name__} of {folder} and {straight} differ"

@@ -53,7 +53,7 @@ def test_without_flags_it_draws_all_and_prints_the_metrics(
         ended = run_script("evaluate.py", cwd=folder.path.parent.parent)
     assert ended.status == 0, ended.stderr
     assert json.loads(ended.stdout)["images"] == 100
-    assert len(ended.stderr.splitlines()) == len(PICTURES)
+    assert len(ended.stderr.splitlines()) == len(PICTURES) + 1  # and the report
     after = listing(folder.path)
     # The same pictures, byte for byte, and nothing else.
     assert after | {".lock": None} == before | {".lock": None}
@@ -194,7 +194,8 @@ def test_an_unfinished_run_is_shown_as_far_as_it_is(call_script, finished, tmp_p
     assert json.loads(ended.stdout)["steps"] == 906
     assert "no epoch has ended yet" in ended.stderr
     drawn = {f"figures/{name}.png" for name in PICTURES if name != "losses"}
-    assert listing(folder.path).keys() == before.keys() | drawn | {"figures"}
+    drawn |= {"figures", "figures/report.html"}
+    assert listing(folder.path).keys() == before.keys() | drawn
     ended = call_script("evaluate.py", "--run-dir", folder.path, "--losses")
     assert ended.status == 2
     assert "train for an epoch" in ended.stderr

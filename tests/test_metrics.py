@@ -237,7 +237,7 @@ def measured(tiny_config_of, tiny_state, dataset, model, labels=True):
 def test_measure_tells_all_about_an_adversarial_model(
     tiny_config, tiny_config_of, tiny_state, tiny_dataset
 ):
-    result, z = measured(tiny_config_of, tiny_state, tiny_dataset, "aae")
+    result, z, *_ = measured(tiny_config_of, tiny_state, tiny_dataset, "aae")
     model = make_model(tiny_config, image_shape=(8, 8, 1))
     params = tiny_state("aae").params
     x = jnp.asarray(tiny_dataset.x_test, "float32") / 255
@@ -258,7 +258,7 @@ def test_measure_tells_all_about_an_adversarial_model(
 
 
 def test_measure_leaves_out_what_there_is_not(tiny_config_of, tiny_state, tiny_dataset):
-    result, _ = measured(
+    result, *_ = measured(
         tiny_config_of, tiny_state, tiny_dataset, "autoencoder", labels=False
     )
     assert set(result) == {"reconstruction_mse", "latent"}
@@ -277,9 +277,9 @@ def test_measure_tells_how_well_categories_are_inferred(
         ("dim-reduction", classes),
         ("clustering", clusters),
     ):
-        result, _ = measured(tiny_config_of, tiny_state, tiny_dataset, model)
+        result, *_ = measured(tiny_config_of, tiny_state, tiny_dataset, model)
         assert (classes | clusters) & set(result) == has
-        result, _ = measured(
+        result, *_ = measured(
             tiny_config_of, tiny_state, tiny_dataset, model, labels=False
         )
         assert not (classes | clusters) & set(result)
@@ -302,9 +302,9 @@ def test_measure_is_compiled_once(tiny_config, tiny_state, tiny_dataset):
         replace(model, networks=counting), tiny_dataset.x_test, tiny_dataset.y_test
     )
     params = tiny_state("aae").params
-    first, _ = measure(params)
+    first, *_ = measure(params)
     assert traced
     traced.clear()
-    moved, _ = measure(jax.tree.map(lambda leaf: leaf + jnp.float32(0.1), params))
+    moved, *_ = measure(jax.tree.map(lambda leaf: leaf + jnp.float32(0.1), params))
     assert not traced
     assert moved["reconstruction_mse"] != first["reconstruction_mse"]

@@ -65,12 +65,13 @@ def test_the_run_folder_holds_what_is_promised(finished):
         "metrics.jsonl",
         "metrics.json",
         "checkpoints",
+        "codes",
         "tensorboard",
         "figures",
     }
     pictures = {path.name for path in folder.figures.iterdir()}
-    assert pictures == {f"{name}.png" for name in PICTURES}
-    for path in folder.figures.iterdir():
+    assert pictures == {f"{name}.png" for name in PICTURES} | {"report.html"}
+    for path in folder.figures.glob("*.png"):
         assert path.read_bytes().startswith(b"\x89PNG")
     assert checkpoint_steps(folder.checkpoints)[0] == 906
 

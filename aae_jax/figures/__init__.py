@@ -14,9 +14,10 @@ from aae_jax.figures.images import (
     take_turns,
 )
 from aae_jax.figures.latent import latent_figure
-from aae_jax.figures.page import save
+from aae_jax.figures.page import as_png, save
 
 __all__ = [
+    "as_png",
     "grid_figure",
     "histogram_figure",
     "latent_figure",

@@ -1,31 +1,31 @@
 """The codes over the prior's contours."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from aae_jax.figures.classes import UNLABELLED, CodeClass, class_colour, classes_of
+from aae_jax.figures.over_prior import (
+    NAMED,
+    draw_contours,
+    draw_legend,
+    draw_scatter,
+    lines_note,
+    shown_range,
+)
 from aae_jax.figures.page import INK, outside_note, page, style
 from aae_jax.latent_plane import (
-    Density,
-    Plane,
     latent_plane,
     prior_density,
     smoothed_histogram,
-    visible_range,
 )
 from aae_jax.priors import Prior
 
-_NAMED = 24  # classes that a page has room for
 _WORTH_A_NAME = 0.3  # of the density of the class at its best spot
-_SHADES = ("#f7f7f7", "#f0f0f0", "#e8e8e8")
-_STROKES: tuple[Literal["-", "--", ":"], ...] = ("-", "--", ":")
 
 
 def latent_figure(
@@ -55,18 +55,15 @@ def latent_figure(
     """
     plane = latent_plane(z)
     points, spread = plane.project(z), plane.project(z_prior)
-    low, high = visible_range(points, spread)
-    if len(plane.axes) == 2:  # equal axes: the same length of both
-        middle, half = (low + high) / 2, np.max(high - low) / 2
-        low, high = middle - half, middle + half
+    low, high = shown_range(plane, points, spread)
     classes = classes_of(y, len(z), class_names=class_names)
     notes = [
         f"{len(z):,} codes.",
-        _lines_note(plane, prior),
+        lines_note(plane, prior),
         outside_note(points, low, high),
     ]
-    if len(classes) > _NAMED:
-        notes.append(f"{_NAMED} of {len(classes):,} classes are named.")
+    if len(classes) > NAMED:
+        notes.append(f"{NAMED} of {len(classes):,} classes are named.")
     if parts is not None:
         notes.append("Thick: where the codes of a class should lie.")
     caption = " ".join(filter(None, notes))
@@ -79,38 +76,17 @@ def latent_figure(
         figure = page("Codes over the prior", title, caption=caption, height=6.3)
         axes = figure.add_subplot(aspect="equal")
         density = prior_density(prior, plane, z_prior)
-        _draw_scatter(axes, points, classes)
+        draw_scatter(axes, points, classes)
         if parts is not None:
             _draw_parts(axes, parts)
-        _draw_class_names(axes, points, classes[:_NAMED], low, high)
-        entries = _draw_contours(axes, density)
+        _draw_class_names(axes, points, classes[:NAMED], low, high)
+        _, entries = draw_contours(axes, density)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
         axes.set_ylabel(plane.axis_names[1])
     axes.set_xlabel(plane.axis_names[0])
     style(axes)
-    _draw_legend(axes, classes, entries)
+    draw_legend(axes, classes, entries)
     return figure
-
-
-def _lines_note(plane: Plane, prior: Prior) -> str:
-    if len(plane.axes) == 1:
-        return f"Outline: what the prior ({prior.name}) expects."
-    what = f"Lines: regions that hold the stated share of the prior ({prior.name})"
-    return what + (", projected like the codes." if plane.shares is not None else ".")
-
-
-def _draw_scatter(axes: Axes, points: np.ndarray, classes: list[CodeClass]) -> None:
-    colours = np.empty(len(points), "U7")
-    for each in classes:
-        colours[each.rows] = each.colour
-    # Mixed, so that no class covers another just because it was drawn later.
-    order = np.random.default_rng(0).permutation(len(points))
-    # But the unlabelled lie below: there may be far more of them.
-    order = order[np.argsort(colours[order] != UNLABELLED, kind="stable")]
-    size = float(np.clip(40_000 / len(points), 3.5, 30))
-    axes.scatter(
-        *points[order].T, s=size, c=colours[order], alpha=0.75, linewidths=0, zorder=2
-    )
 
 
 def _draw_parts(axes: Axes, parts: np.ndarray) -> None:
@@ -168,27 +144,6 @@ def _draw_class_names(
         )
 
 
-def _draw_contours(axes: Axes, density: Density) -> list[Line2D]:
-    """The prior's contours; returns their entries of the legend."""
-    # From the rim, dotted, to the core, solid and a shade darker.
-    strokes = _STROKES[: len(density.levels)][::-1]
-    surface = (density.first, density.second, density.log_density)
-    levels = [*density.levels, np.inf]
-    axes.contourf(*surface, levels, colors=_SHADES[-len(strokes) :], zorder=1)
-    axes.contour(
-        *surface,
-        density.levels,
-        colors=INK,
-        linewidths=1.1,
-        linestyles=strokes,
-        zorder=3,
-    )
-    return [
-        Line2D([], [], color=INK, linewidth=1.1, linestyle=stroke, label=f"{mass:.0%}")
-        for stroke, mass in zip(strokes, density.masses, strict=True)
-    ][::-1]
-
-
 def _draw_strip(
     axes: Axes,
     points: np.ndarray,
@@ -207,33 +162,6 @@ def _draw_strip(
     expected, _ = np.histogram(spread, edges)
     axes.stairs(expected * (len(points) / len(spread)), edges, color=INK, linewidth=1.3)
     axes.set(xlim=limits, ylabel="codes per bar")
-
-
-def _draw_legend(axes: Axes, classes: list[CodeClass], lines: list[Line2D]) -> None:
-    dots = [
-        Line2D([], [], marker="o", linestyle="", markersize=8, color=each.colour)
-        for each in classes[:_NAMED]
-    ]
-    names = [each.name for each in classes[:_NAMED]]
-    text = {"fontsize": 9, "labelcolor": INK, "frameon": False, "borderaxespad": 0}
-    legend = axes.legend(
-        dots, names, loc="upper left", bbox_to_anchor=(1.02, 1), **text
-    )
-    for label in legend.get_texts():
-        label.set_parse_math(False)
-    if not lines:
-        return
-    axes.add_artist(legend)
-    legend = axes.legend(
-        handles=lines,
-        title="prior",
-        loc="lower left",
-        bbox_to_anchor=(1.02, 0),
-        title_fontsize=9,
-        alignment="left",
-        **text,
-    )
-    legend.get_title().set_color(INK)
 
 
 def _around(node: int) -> slice:

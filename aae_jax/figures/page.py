@@ -14,7 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from aae_jax.messages import printable
-from aae_jax.small_files import write_file
+from aae_jax.small_files import write_bytes
 
 # Names may be of letters that the font does not have: they are drawn as boxes.
 warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -98,20 +98,30 @@ def outside_note(
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all; equal figures give equal bytes.
-
-    A picture that would be larger than 300 KB is kept in 256 colours, or 64 greys.
+    """Write a figure as PNG, whole or not at all; see `as_png`.
 
     Raises:
       RunError: the folder cannot be written, or the disk is full.
     """
+    write_bytes(path, as_png(figure))
+
+
+def fix_layout(figure: Figure) -> None:
+    """Place everything, once: a second time would move things a little."""
     if layout := figure.get_layout_engine():
-        layout.execute(figure)  # once: a second time would move things a little
+        layout.execute(figure)
         figure.set_layout_engine("none")
+
+
+def as_png(figure: Figure) -> bytes:
+    """A figure as PNG; equal figures give equal bytes.
+
+    A picture that would be larger than 300 KB is kept in 256 colours, or 64 greys.
+    """
+    fix_layout(figure)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    png = _png(np.asarray(canvas.buffer_rgba())[..., :3])
-    write_file(path, lambda file: file.write(png))
+    return _png(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def _png(pixels: np.ndarray) -> bytes:
