@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aae_jax.data import Dataset, load_codes, load_dataset, load_images
+from aae_jax.data import (
+    Dataset,
+    load_codes,
+    load_dataset,
+    load_images,
+    names_of_images,
+)
 from aae_jax.data.files import check_memory, default_memory_limit
 from aae_jax.data.stored import Images
 from aae_jax.errors import UserError
@@ -64,15 +70,34 @@ def evaluate(run: Run, options: EvaluationOptions, *, say: Say) -> None:
     elif options.parzen is not None:
         _parzen(run, options.parzen, dataset, options)
     elif options.encode is not None:
-        x, y = _images_to_encode(run, options.encode, dataset, options, say=say)
+        x, y = _images_named(run, options.encode, dataset, options, say=say)
         arrays: dict[str, NDArray] = {"z": run.encode(x)}
         if y is not None:
             arrays["y"] = y
         if run.model.networks.wiring.infers_y:
             arrays["y_pred"] = run.classify(x)
         write_arrays(options.out, **arrays, say=say)
+    elif options.score is not None:
+        _score(run, options.score, dataset, options, say=say)
     else:
         _look(run, dataset, options, say=say)
+
+
+def _score(
+    run: Run,
+    name: str,
+    dataset: Callable[[], Dataset],
+    options: EvaluationOptions,
+    *,
+    say: Say,
+) -> None:
+    """Write how novel images are beside those that the run held out."""
+    from aae_jax.scoring import write_scores  # imports matplotlib
+
+    x, y = _images_named(run, name, dataset, options, say=say)
+    files = None if name in SPLITS else names_of_images(name)
+    assert options.out is not None
+    write_scores(run, x, dataset=dataset(), y=y, files=files, out=options.out, say=say)
 
 
 def _parzen(
@@ -167,7 +192,7 @@ def _draw(
         say(f"wrote {page}")
 
 
-def _images_to_encode(
+def _images_named(
     run: Run,
     name: str,
     dataset: Callable[[], Dataset],

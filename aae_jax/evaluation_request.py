@@ -22,6 +22,7 @@ from aae_jax.run_folder import open_run, refuse_made_in_python
 MAX_SAMPLES = 1_000_000
 _SPLITS_OF = {
     "encode": "--encode itself takes the name of a split",
+    "score": "--score itself takes the name of a split",
     "decode": "--decode reads codes",
     "sample": "--sample draws codes",
     "parzen": "--parzen measures the test images, at the width that validation chooses",
@@ -48,7 +49,7 @@ def evaluation_request(argv: Sequence[str]) -> EvaluationOptions:
         check_number("parzen", options.parzen, 2, MAX_SAMPLES, whole=True)
     check_number("seed", options.seed, 0, 2**32 - 1, whole=True)
     limit_in_bytes(options.memory_limit)
-    for name in ("decode", "encode"):
+    for name in ("decode", "encode", "score"):
         _check_input(name, getattr(options, name))
     if options.dataset is not None:
         check_dataset_name(options.dataset, data_dir=options.data_dir)
@@ -74,14 +75,14 @@ def _refuse_pictures(names: Sequence[str], config: Config) -> None:
 
 def _check_tasks(options: EvaluationOptions, given: set[str]) -> None:
     """Refuse tasks that do not go together, and an --out that does not fit them."""
-    names = ("encode", "decode", "sample", "parzen")
+    names = ("encode", "score", "decode", "sample", "parzen")
     tasks = [name for name in names if getattr(options, name) is not None]
     others = ("explore", "report", "animate", "metrics")
     looks = [*options.pictures, *(name for name in others if getattr(options, name))]
     if len(tasks) > 1 or (tasks and looks):
         raise UserError(
-            f"got --{' and --'.join([*tasks, *looks])}; give --encode, --decode, "
-            "--sample or --parzen alone"
+            f"got --{' and --'.join([*tasks, *looks])}; give --encode, --score, "
+            "--decode, --sample or --parzen alone"
         )
     if "seed" in given and options.sample is None and options.parzen is None:
         raise UserError(
@@ -107,7 +108,11 @@ def _check_tasks(options: EvaluationOptions, given: set[str]) -> None:
         )
     elif options.out is not None and options.out.exists() and not options.out.is_dir():
         raise UserError(f"{options.out} is a file; give --out a folder for pictures")
-    elif options.out is not None and options.out.suffix.lower() in (".png", ".npz"):
+    elif options.out is not None and options.out.suffix.lower() in (
+        ".png",
+        ".npz",
+        ".csv",
+    ):
         raise UserError(
             f"got --out {options.out}, the name of a file; give a folder for pictures"
         )
@@ -122,17 +127,23 @@ def _check_input(name: str, value: str | Path | None) -> None:
             f"{value} does not exist; give --decode an .npz file that holds codes z"
         )
     raise UserError(
-        f"encode={str(value)!r} is no split and no path; choose test, validation or "
+        f"{name}={str(value)!r} is no split and no path; choose test, validation or "
         f"train, or name a file or folder of images{nearest(str(value), SPLITS)}"
     )
 
 
 def _check_output(out: Path | None, task: str) -> None:
-    """Refuse an .npz file that is not named, cannot be, or is already there."""
-    if out is None or out.suffix != ".npz":
+    """Refuse a file that is not named, cannot be, or is already there."""
+    kind, suffix = ("a", ".csv") if task == "score" else ("an", ".npz")
+    if out is None or out.suffix != suffix:
         got = "none" if out is None else str(out)
-        raise UserError(f"--{task} writes an .npz file, got {got}; add --out FILE.npz")
-    if out.exists() or out.is_symlink():
-        raise UserError(f"{out} exists and is not overwritten; choose another --out")
+        raise UserError(
+            f"--{task} writes {kind} {suffix} file, got {got}; add --out FILE{suffix}"
+        )
+    for file in (out, out.with_suffix(".png")) if task == "score" else (out,):
+        if file.exists() or file.is_symlink():
+            raise UserError(
+                f"{file} exists and is not overwritten; choose another --out"
+            )
     if not out.absolute().parent.is_dir():
         raise UserError(f"the folder of {out} does not exist; make it first")

@@ -46,6 +46,31 @@ class Inference:
         """Images after a way through their codes; `y` is read where labels are."""
         return self._in_batches(self._reconstruct, x, y)
 
+    def closest(self, x: NDArray) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Images as they come back with the label that suits each best, and the labels.
+
+        Where no label is read there is one way back, and the labels are 0.
+        """
+        wiring, labels = self.networks.wiring, np.zeros(len(x), np.int32)
+        closest = self.reconstruct(x, labels)
+        if not wiring.decodes_y or wiring.infers_y:
+            return closest, labels
+        pixels = as_pixels(x)
+        errors = squared_errors(pixels, closest)
+        for label in range(1, self.networks.n_categories):
+            x_hat = self.reconstruct(x, np.full(len(x), label, np.int32))
+            of_label = squared_errors(pixels, x_hat)
+            better = of_label < errors
+            closest[better], errors[better] = x_hat[better], of_label[better]
+            labels[better] = label
+        return closest, labels
+
+    def decode_as(
+        self, x: NDArray, z: NDArray[np.float32], y: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """Images of codes, of the categories inferred from x, or else of y, if read."""
+        return self._in_batches(self._decode_as, x, z, y)
+
     @cached_property
     def _encode(self) -> Callable[..., Array]:
         def encode(params: Params, x: Array) -> Array:
@@ -68,6 +93,19 @@ class Inference:
         return jax.jit(decode)
 
     @cached_property
+    def _decode_as(self) -> Callable[..., Array]:
+        networks = self.networks
+
+        def decode_as(params: Params, x: Array, z: Array, y: Array) -> Array:
+            if not networks.wiring.decodes_y:
+                return networks.decode(params, z)
+            if networks.wiring.infers_y:
+                return networks.decode(params, z, networks.encode(params, x).y)
+            return networks.decode(params, z, jax.nn.one_hot(y, networks.n_categories))
+
+        return jax.jit(decode_as)
+
+    @cached_property
     def _reconstruct(self) -> Callable[..., Array]:
         return jax.jit(self.networks.reconstruct)
 
@@ -88,8 +126,17 @@ class Inference:
         return outputs
 
 
+def as_pixels(x: NDArray) -> NDArray:
+    """Images in bytes as float32 in [0, 1]; other arrays as they are."""
+    return x.astype(np.float32) / 255 if x.dtype == np.uint8 else x
+
+
+def squared_errors(x: NDArray, x_hat: NDArray | float) -> NDArray[np.float64]:
+    """Squared error of each image, `[n]`, summed over its pixels."""
+    return np.square(x - x_hat).sum(axis=(1, 2, 3), dtype=np.float64)
+
+
 def _padded(rows: NDArray, batch: int) -> NDArray:
     """Rows as networks read them, images in bytes scaled; zeros fill the batch."""
-    if rows.dtype == np.uint8:
-        rows = rows.astype(np.float32) / 255
+    rows = as_pixels(rows)
     return np.pad(rows, [(0, batch - len(rows))] + [(0, 0)] * (rows.ndim - 1))

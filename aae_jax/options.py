@@ -90,6 +90,9 @@ class EvaluationOptions:
     """Images that pictures, pages and metrics are about: test or validation."""
     encode: str | None = None
     """Write the codes of test, validation, train, or of images at a path, to --out."""
+    score: str | None = None
+    """Write how novel the images of test, validation, train, or at a path, are to
+    --out, a .csv file, and the most and least novel as a picture beside it."""
     decode: Path | None = None
     """Write the images of the codes `z` in an .npz file to --out."""
     sample: int | None = None
@@ -100,8 +103,8 @@ class EvaluationOptions:
     seed: int = 0
     """Of --sample and --parzen."""
     out: Path | None = None
-    """Folder for pictures and pages (the run's figures by default), or .npz file to
-    write."""
+    """Folder for pictures and pages (the run's figures by default), or .npz (--score:
+    .csv) file to write."""
     dataset: str | None = None
     """Where the run's data are now, if they moved."""
     data_dir: Path | None = None

@@ -14,6 +14,7 @@ from scipy.special import softmax
 
 from aae_jax.checkpoint import load_checkpoint
 from aae_jax.class_metrics import name_clusters
+from aae_jax.data import Dataset
 from aae_jax.data.conversion import as_labels
 from aae_jax.data.stored import Images, StoredImages
 from aae_jax.errors import UserError
@@ -22,6 +23,7 @@ from aae_jax.loop import init_loop
 from aae_jax.measure import make_measure
 from aae_jax.messages import Say, say_on_stderr
 from aae_jax.networks import Params
+from aae_jax.novelty import FEWEST, Familiar, Novelty
 from aae_jax.phases import Model, Phase, make_model
 from aae_jax.priors import Prior, around_heads
 from aae_jax.run_folder import RunFolder, open_run
@@ -33,6 +35,7 @@ from aae_jax.run_inputs import (
     images_for_run,
 )
 from aae_jax.run_record import RunRecord
+from aae_jax.splits import measured_of_split
 from aae_jax.training import make_step
 from aae_jax.wirings import models_that
 
@@ -200,6 +203,40 @@ class Run:
         if self._reads_labels:
             labels = self._categories(y, len(images))
         return self._inference.reconstruct(images, labels)
+
+    def novelty(self, x: ArrayLike | StoredImages, dataset: Dataset) -> Novelty:
+        """How odd images are, with the parts of the score.
+
+        Args:
+          x: images; those on disk are read some at a time.
+          dataset: see `familiar`.
+
+        Raises:
+          UserError: see `encode` and `familiar`.
+        """
+        return self.familiar(dataset).novelty(self._any_images(x))
+
+    def familiar(self, dataset: Dataset) -> Familiar:
+        """What images are compared with: 20,000 at most that the run was trained on,
+        and as many that it held out.
+
+        Args:
+          dataset: that which the run was trained on.
+
+        Raises:
+          UserError: images of another shape; fewer than 20 that it held out.
+        """
+        known, ordinary = (
+            self._any_images(measured_of_split(dataset, split)[0])
+            for split in ("train", "validation")
+        )
+        if len(ordinary) < FEWEST:
+            raise UserError(
+                f"{dataset.name} has {len(ordinary)} images that are held out from "
+                f"training; novelty is told from {FEWEST} or more, so give "
+                f"{10 * FEWEST} training images or more"
+            )
+        return Familiar(self._inference, known, ordinary)
 
     def sample(
         self, n: int, *, seed: int = 0, y: ArrayLike | None = None

@@ -1,6 +1,6 @@
 """The splits of a data set, and what a run's metrics on one of them are."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from aae_jax.data import Dataset
 from aae_jax.data.stored import Images, StoredImages, select
 from aae_jax.holdout import hold_out
-from aae_jax.run import Run
+
+if TYPE_CHECKING:  # which imports this module
+    from aae_jax.run import Run
 
 MOST_IMAGES = 20_000
 """Of a larger split so many images are measured and drawn; of more, minutes go by."""
@@ -47,7 +49,7 @@ def _measured(x: Images, y: Labels) -> Split:
     return x[rows], None if y is None else y[rows]
 
 
-def metrics_of_split(run: Run, dataset: Dataset, split: str) -> dict[str, Any]:
+def metrics_of_split(run: "Run", dataset: Dataset, split: str) -> dict[str, Any]:
     """Metrics with the split that they are of, for a file: `error` as `test_error`.
 
     `images` tells how many there are, `measured` how many were measured, if not all;
@@ -75,6 +77,6 @@ def metrics_of_split(run: Run, dataset: Dataset, split: str) -> dict[str, Any]:
     return {"split": split, **counts, **named}
 
 
-def _cluster_classes(run: Run, dataset: Dataset) -> NDArray[np.int32] | None:
+def _cluster_classes(run: "Run", dataset: Dataset) -> NDArray[np.int32] | None:
     x, y = measured_of_split(dataset, "validation")
     return None if y is None else run.name_clusters(x, y)

@@ -11,6 +11,7 @@ from aae_jax.data.sources import (
     load_codes,
     load_dataset,
     load_images,
+    names_of_images,
     resolve,
 )
 
@@ -20,6 +21,7 @@ __all__ = [
     "load_codes",
     "load_dataset",
     "load_images",
+    "names_of_images",
     "prepare",
     "resolve",
 ]

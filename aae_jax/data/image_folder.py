@@ -55,6 +55,15 @@ def read_image_folder(
     return Parts(images, labels, class_names=class_names)
 
 
+def list_images(folder: Path) -> list[str]:
+    """Paths of the images that `read_image_folder` reads, in its order.
+
+    Raises:
+      UserError: there are none.
+    """
+    return _find_images(folder, say=lambda line: None)[0]
+
+
 def _images_on_disk(
     paths: Sequence[str],
     shape: tuple[int, int, int],

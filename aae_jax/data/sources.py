@@ -137,6 +137,22 @@ def load_images(
     return joined(x, x_test), labels
 
 
+def names_of_images(path: PathLike) -> list[str] | None:
+    """The file of each image of `load_images`, from a folder of pictures on.
+
+    None where images do not lie in files of their own.
+
+    Raises:
+      UserError: see `load_images`.
+    """
+    where = Path(os.path.expanduser(path))
+    if is_idx_folder(where) or not where.is_dir():
+        return None
+    from aae_jax.data.image_folder import list_images  # imports pillow
+
+    return [os.path.relpath(each, where) for each in list_images(where)]
+
+
 def load_codes(
     path: PathLike, *, memory_limit: float | None = None
 ) -> dict[str, np.ndarray]:

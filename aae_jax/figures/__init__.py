@@ -15,13 +15,16 @@ from aae_jax.figures.images import (
 )
 from aae_jax.figures.latent import latent_figure
 from aae_jax.figures.page import as_png, save
+from aae_jax.figures.ranked import Ranked, ranked_figure
 
 __all__ = [
+    "Ranked",
     "as_png",
     "grid_figure",
     "histogram_figure",
     "latent_figure",
     "losses_figure",
+    "ranked_figure",
     "reconstructions_figure",
     "samples_figure",
     "save",

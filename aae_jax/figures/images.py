@@ -42,10 +42,10 @@ def grid_figure(
         f"{rows} x {columns} codes, decoded; each image is centred on its code. They "
         "cover the middle of the plane on which the scatter shows the codes."
     )
-    figure, axes = _mosaic_page("Decoded codes", title, caption, images[::-1])
+    figure, axes = mosaic_page("Decoded codes", title, caption, images[::-1])
     (left, right), step = _edges(first)
     (bottom, top), rise = _edges(second)
-    _show(axes, images[::-1], extent=(left, right, bottom, top))
+    show(axes, images[::-1], extent=(left, right, bottom, top))
     axes.set_aspect((step / width) / (rise / height))
     axes.set(xlabel=axis_names[0], ylabel=axis_names[-1])
     ticks = {"nbins": 9, "steps": (1, 2, 5, 10)}
@@ -95,14 +95,14 @@ def reconstructions_figure(
     pairs = pairs.reshape(rows, columns, 2, *x.shape[1:]).swapaxes(1, 2)
     gap = max(1, x.shape[1] // 7)
     bands = [
-        np.pad(_mosaic(band), ((0, gap), (0, 0), (0, 0)), constant_values=1.0)
+        np.pad(mosaic(band), ((0, gap), (0, 0), (0, 0)), constant_values=1.0)
         for band in pairs
     ]
     picture = np.concatenate(bands)[:-gap]
-    figure, axes = _mosaic_page(
+    figure, axes = mosaic_page(
         "Images and reconstructions", title, caption, picture[None, None]
     )
-    _show(axes, picture[None, None])
+    show(axes, picture[None, None])
     axes.set(xticks=[], yticks=[])
     style(axes, frame=False)
     return figure
@@ -128,8 +128,8 @@ def table_figure(
       row_names, column_names: beside each row and above each column, where given.
       column_counts: numbers under the names of the columns, where given.
     """
-    figure, axes = _mosaic_page(heading, title, caption, images)
-    _show(axes, images)
+    figure, axes = mosaic_page(heading, title, caption, images)
+    show(axes, images)
     height, width = images.shape[2:4]
     axes.xaxis.tick_top()
     names = [shortened(name, _NAME_LETTERS) for name in column_names]
@@ -162,14 +162,14 @@ def samples_figure(
     side = math.isqrt(len(x_hat))
     images = x_hat[: side * side].reshape(side, side, *x_hat.shape[1:])
     caption = f"{side * side} samples of the prior, decoded, in no order."
-    figure, axes = _mosaic_page("Decoded prior samples", title, caption, images)
-    _show(axes, images)
+    figure, axes = mosaic_page("Decoded prior samples", title, caption, images)
+    show(axes, images)
     axes.set(xticks=[], yticks=[])
     style(axes, frame=False)
     return figure
 
 
-def _mosaic(
+def mosaic(
     images: Float[np.ndarray, "rows columns height width channels"],
 ) -> Float[np.ndarray, "H W channels"]:
     """One picture of all images without gaps, row 0 on top."""
@@ -177,7 +177,7 @@ def _mosaic(
     return images.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
 
 
-def _mosaic_page(
+def mosaic_page(
     heading: str, title: str, caption: str, images: np.ndarray
 ) -> tuple[Figure, Axes]:
     """A page as high as the mosaic needs at full width, within reason."""
@@ -187,12 +187,13 @@ def _mosaic_page(
     return figure, figure.add_subplot()
 
 
-def _show(
+def show(
     axes: Axes,
     images: np.ndarray,
     extent: tuple[float, float, float, float] | None = None,
 ) -> None:
-    picture = np.clip(_mosaic(images), 0, 1)
+    """Draw the mosaic of images, `[rows, columns, height, width, channels]`."""
+    picture = np.clip(mosaic(images), 0, 1)
     if picture.shape[-1] == 1:
         picture = picture[..., 0]
     axes.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=extent)
