@@ -1,4 +1,4 @@
-"""What evaluate.py does with a run: pictures, metrics, codes and images as files."""
+"""What evaluate.py does with a run: pictures, metrics, files for others."""
 
 import json
 import math
@@ -41,7 +41,7 @@ from aae_jax.splits import (
 
 
 def evaluate(run: Run, options: EvaluationOptions, *, say: Say) -> None:
-    """Do what was asked of a run. Nothing but its figures folder or --out is written.
+    """Do what was asked of a run; only its figures, --out or --export are written.
 
     Raises:
       UserError: the data or an input file are not what they should be.
@@ -69,6 +69,8 @@ def evaluate(run: Run, options: EvaluationOptions, *, say: Say) -> None:
         write_arrays(options.out, **codes, x_hat=x_hat, say=say)
     elif options.parzen is not None:
         _parzen(run, options.parzen, dataset, options)
+    elif options.export is not None:
+        run.export(options.export, say=say)
     elif options.encode is not None:
         x, y = _images_named(run, options.encode, dataset, options, say=say)
         arrays: dict[str, NDArray] = {"z": run.encode(x)}

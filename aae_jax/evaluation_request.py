@@ -9,6 +9,7 @@ from aae_jax.checks import check_name, check_number, nearest
 from aae_jax.config import Config
 from aae_jax.data import check_dataset_name
 from aae_jax.errors import UserError
+from aae_jax.export_folder import check_export
 from aae_jax.flags import given_fields, parse
 from aae_jax.kept_codes import kept_steps
 from aae_jax.options import (
@@ -25,6 +26,7 @@ _SPLITS_OF = {
     "score": "--score itself takes the name of a split",
     "decode": "--decode reads codes",
     "sample": "--sample draws codes",
+    "export": "--export writes networks",
     "parzen": "--parzen measures the test images, at the width that validation chooses",
 }
 
@@ -49,6 +51,8 @@ def evaluation_request(argv: Sequence[str]) -> EvaluationOptions:
         check_number("parzen", options.parzen, 2, MAX_SAMPLES, whole=True)
     check_number("seed", options.seed, 0, 2**32 - 1, whole=True)
     limit_in_bytes(options.memory_limit)
+    if options.export is not None:
+        check_export(options.export)
     for name in ("decode", "encode", "score"):
         _check_input(name, getattr(options, name))
     if options.dataset is not None:
@@ -75,14 +79,14 @@ def _refuse_pictures(names: Sequence[str], config: Config) -> None:
 
 def _check_tasks(options: EvaluationOptions, given: set[str]) -> None:
     """Refuse tasks that do not go together, and an --out that does not fit them."""
-    names = ("encode", "score", "decode", "sample", "parzen")
+    names = ("encode", "score", "decode", "sample", "parzen", "export")
     tasks = [name for name in names if getattr(options, name) is not None]
     others = ("explore", "report", "animate", "metrics")
     looks = [*options.pictures, *(name for name in others if getattr(options, name))]
     if len(tasks) > 1 or (tasks and looks):
         raise UserError(
             f"got --{' and --'.join([*tasks, *looks])}; give --encode, --score, "
-            "--decode, --sample or --parzen alone"
+            "--decode, --sample, --parzen or --export alone"
         )
     if "seed" in given and options.sample is None and options.parzen is None:
         raise UserError(
@@ -98,8 +102,13 @@ def _check_tasks(options: EvaluationOptions, given: set[str]) -> None:
             "--split does nothing with --animate, which shows the held-out images that "
             "the training kept codes of; leave it out"
         )
+    if options.export is not None and options.out is not None:
+        raise UserError(
+            f"got --out {options.out}, and --export {options.export} names its folder "
+            "itself; leave --out out"
+        )
     prints = {"parzen", "metrics"} & {*tasks, *looks}
-    if tasks and not prints:
+    if tasks and not prints and options.export is None:
         _check_output(options.out, tasks[0])
     elif options.out is not None and {*tasks, *looks} == prints != set():
         raise UserError(

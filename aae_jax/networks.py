@@ -244,7 +244,7 @@ class Networks:
         pixels = x.reshape(x.shape[0], -1)
         if not self.posterior.noise_inputs:
             return pixels
-        return jnp.concatenate([pixels, self.posterior.noise(key, len(x))], axis=1)
+        return jnp.concatenate([pixels, self.posterior.noise(key, x.shape[0])], axis=1)
 
     def _apply(self, subset: str, params: Params, x: Array) -> Array:
         variables = {"params": params[subset]}

@@ -100,6 +100,9 @@ class EvaluationOptions:
     parzen: int | None = None
     """Print the log-likelihood of the images under a Parzen window around so many
     samples, as JSON on stdout."""
+    export: Path | None = None
+    """Write encoder and decoder as ONNX and as StableHLO, and how to use them without
+    aae_jax, to a new folder."""
     seed: int = 0
     """Of --sample and --parzen."""
     out: Path | None = None
@@ -118,7 +121,7 @@ class EvaluationOptions:
 
     def __post_init__(self) -> None:
         """Take strings too, and `~` as shells do."""
-        _expand(self, "run_dir", "decode", "out", "data_dir")
+        _expand(self, "run_dir", "decode", "export", "out", "data_dir")
 
     @property
     def pictures(self) -> tuple[str, ...]:

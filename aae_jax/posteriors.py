@@ -5,6 +5,7 @@ Source: Makhzani et al. 2015, section 2.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -33,8 +34,8 @@ class Posterior:
     draw: Draw
     noise_inputs: int = 0
 
-    def noise(self, key: PRNGKeyArray | None, n: int) -> Float[Array, "n noise"]:
-        """What the encoder reads beside n images."""
+    def noise(self, key: PRNGKeyArray | None, n: Any) -> Float[Array, "n noise"]:
+        """What the encoder reads beside n images, a number or jax.export's symbol."""
         if key is None:
             return jnp.zeros((n, self.noise_inputs))
         return jax.random.normal(key, (n, self.noise_inputs))

@@ -352,6 +352,22 @@ class Run:
         measure = make_measure(self.model, images, labels)
         return measure(self.params, classes).metrics
 
+    def export(self, path: str | os.PathLike[str], *, say: Say = say_on_stderr) -> None:
+        """Write encoder and decoder for programs that have no aae_jax.
+
+        A new folder at `path` with ONNX files, StableHLO files, which jax alone runs,
+        and a README.md that shows how to use them.
+
+        Args:
+          say: is told what was written, and how far it is from what the run computes.
+
+        Raises:
+          UserError, RunError: see `export_run`.
+        """
+        from aae_jax.export import export_run  # imports onnx
+
+        export_run(self, Path(path), say=say)
+
     def _require(self, does: str, lacks: str) -> None:
         """Refuse a question that only models with a part of the wiring can answer."""
         if not getattr(self.model.networks.wiring, does):
