@@ -3,6 +3,8 @@
 import math
 
 from aae_jax.config import Config
+from aae_jax.config_checks import check_convolves
+from aae_jax.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from aae_jax.mlp import MLP, Heads, Module, initializers
 from aae_jax.networks import Networks
 from aae_jax.posteriors import POSTERIORS
@@ -26,8 +28,11 @@ def make_networks(
     initializations", on kinks that miss the data.
 
     Raises:
-      UserError: the variant has categories and the config does not say how many.
+      UserError: the variant has categories and the config does not say how many; or
+        the images are too small for `network="conv"`.
     """
+    if config.network == "conv":
+        check_convolves(*image_shape[:2])
     hyper = config.hyperparameters
     sizes = _sizes(config, math.prod(image_shape))
     shift = prior.mean[None] if hyper.standardize_codes else 0.0
@@ -37,7 +42,10 @@ def make_networks(
         "discriminator": lambda key, n: (prior.sample(key, n) - shift) / scale,
     }
     return Networks(
-        modules={name: _module(config, name, size[1]) for name, size in sizes.items()},
+        modules={
+            name: _module(config, name, size[1], image_shape)
+            for name, size in sizes.items()
+        },
         inputs={name: size[0] for name, size in sizes.items()},
         image_shape=image_shape,
         n_categories=_n_categories(config),
@@ -70,7 +78,9 @@ def _sizes(config: Config, n_pixels: int) -> dict[str, tuple[int, int]]:
     }
 
 
-def _module(config: Config, subset: str, features: int) -> Module:
+def _module(
+    config: Config, subset: str, features: int, image_shape: tuple[int, int, int]
+) -> Module:
     hyper = config.hyperparameters
     if subset == "cluster_heads":
         # Spread over about as much as lets them be that far from each other.
@@ -82,10 +92,11 @@ def _module(config: Config, subset: str, features: int) -> Module:
     normalized = (
         batch_norm and config.finds_clusters and not hyper.aggregated_categories
     )
-    return MLP(
-        config.hidden,
-        features,
-        hyper.initializer,
-        batch_norm=batch_norm,
-        normalized=config.n_categories if normalized else 0,
-    )
+    n_normalized = config.n_categories if normalized else 0
+    if config.network == "conv" and subset == "encoder":
+        return ConvolutionalEncoder(
+            image_shape, features, hyper.initializer, batch_norm, n_normalized
+        )
+    if config.network == "conv" and subset == "decoder":
+        return ConvolutionalDecoder(image_shape, hyper.initializer)
+    return MLP(config.hidden, features, hyper.initializer, batch_norm, n_normalized)

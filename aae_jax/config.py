@@ -75,8 +75,11 @@ class Config:
     """Length in batches."""
     batch_size: int | None = None
     """Images a step."""
+    network: str = "mlp"
+    """What encoder and decoder are made of: mlp (dense layers) or conv (convolutions,
+    as many as the images are large)."""
     hidden: tuple[int, ...] = (1000, 1000)
-    """Widths of the hidden layers of every network."""
+    """Widths of the hidden layers of every network that is not made of convolutions."""
     seed: int = 0
     """The one number that everything random comes from."""
     initializer: str | None = None

@@ -27,6 +27,9 @@ PLANAR_PRIORS = ("mixture", "swiss-roll")
 DEFAULT_CLUSTERS = {"clustering": 16, "dim-reduction": 20}
 PARTED_PRIORS = (*PLANAR_PRIORS, "custom")
 """Those of which labels can choose a part."""
+NETWORKS = ("mlp", "conv")
+LEAST_SIDE = 8
+"""Rows and columns of an image that has a convolution."""
 ENCODERS = ("deterministic", "gaussian", "universal")
 INITIALIZERS = ("normal", "lecun", "spread")
 UPDATE_RULES = ("adam", "sgd")
@@ -90,6 +93,7 @@ def check_config(config: "Config") -> None:
     check_name("recipe", config.recipe, RECIPES)
     check_name("prior", config.prior, PRIOR_SCALES, shown=PRIORS)
     check_name("encoder", config.encoder, ENCODERS)
+    check_name("network", config.network, NETWORKS)
     for name, allowed in _NAMED.items():
         if (given := getattr(config, name)) is not None:
             check_name(name, given, allowed)
@@ -116,12 +120,28 @@ def check_config(config: "Config") -> None:
     check_sizes("hidden", config.hidden, 65_536, example, most=MOST_LAYERS)
     if (size := config.image_size) is not None:
         check_sizes("image_size", size, 1024, "--image-size 28 28", least=2, most=2)
+        if config.network == "conv":
+            check_convolves(*size)
     name = config.dataset
     if not isinstance(name, str) or not name or "\0" in name:
         raise UserError(f"dataset={name!r} is no name; give such as mnist")
     for name in ("standardize_codes", "batch_norm", "aggregated_categories"):
         if (choice := getattr(config, name)) not in (None, True, False):
             raise UserError(f"{name}={choice!r} is neither True nor False")
+
+
+def check_convolves(height: int, width: int) -> None:
+    """Refuse images that `network="conv"` has no convolution for.
+
+    Raises:
+      UserError: one side is shorter than 8.
+    """
+    if min(height, width) < LEAST_SIDE:
+        raise UserError(
+            f"network='conv' is for images from {LEAST_SIDE} x {LEAST_SIDE} on, and "
+            f"these are {height} x {width}; use --network mlp, or give --image-size "
+            f"{max(height, LEAST_SIDE)} {max(width, LEAST_SIDE)}"
+        )
 
 
 def _check_labels(config: "Config") -> None:

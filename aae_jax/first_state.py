@@ -265,8 +265,8 @@ def _weights_of(
             raise UserError(
                 f"the {subset} of {path} is missing or has another shape: kernels "
                 f"{_kernels(theirs)} there, {_kernels(ours)} here; start from a run "
-                "with the same model, z_dim, hidden, encoder, classes or clusters, and "
-                "image size"
+                "with the same model, z_dim, network, hidden, encoder, classes or "
+                "clusters, and image size"
             )
     return {subset: run.params[subset] for subset in like.state.weights}
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 _ADDED: Mapping[int, Mapping[str, Any]] = {
     2: {
@@ -29,6 +29,7 @@ _ADDED: Mapping[int, Mapping[str, Any]] = {
         "consistency_radius": 2.0,
     },
     3: {"consistency_probe": 0.01},
+    4: {"network": "mlp"},
 }
 """Fields that came to the config with each version, as runs before did without them."""
 

@@ -1,17 +1,24 @@
 """Trained networks as plain layers of numpy arrays, for programs that have no jax.
 
 What a page in a browser and an ONNX file are made from. Rows go in and come out:
-`apply_layers` says what each layer means.
+`apply_layers` says what each layer means, and `maps` those on images.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from aae_jax.convolutional import (
+    ConvolutionalDecoder,
+    ConvolutionalEncoder,
+    map_shapes,
+)
+from aae_jax.maps import Convolution, Transposed, convolved, reach, transposed
 from aae_jax.mlp import BATCH_NORM_EPSILON, MLP
 from aae_jax.networks import STATISTICS, Networks, Params
 
@@ -39,7 +46,7 @@ class Sigmoid:
     """1 / (1 + exp(-x))."""
 
 
-Layer = Dense | Relu | Sigmoid
+Layer = Dense | Convolution | Transposed | Relu | Sigmoid
 
 
 class PlainNetworks(NamedTuple):
@@ -70,11 +77,12 @@ def plain_networks(networks: Networks, params: Params) -> PlainNetworks:
     wiring, n_logits = networks.wiring, 0
     if wiring.infers_y:
         n_logits = networks.n_categories
-    n_pixels = int(np.prod(networks.image_shape))
     encoder = _layers(networks, params, "encoder")
     # At the centre of q(z|x) noise is 0, and no deviation is asked for.
     first = encoder[0]
-    encoder[0] = replace(first, kernel=first.kernel[:n_pixels])
+    shape = networks.image_shape
+    n_read = shape[2] if isinstance(first, Convolution) else int(np.prod(shape))
+    encoder[0] = replace(first, kernel=first.kernel[..., :n_read, :])
     last = encoder[-1]
     kept = n_logits + (last.kernel.shape[1] - n_logits) // networks.posterior.outputs
     encoder[-1] = Dense(last.kernel[:, :kept], last.bias[:kept])
@@ -94,6 +102,10 @@ def apply_layers(
         match layer:
             case Dense(kernel, bias):
                 x = x @ kernel + bias
+            case Convolution():
+                x = convolved(layer, x)
+            case Transposed():
+                x = transposed(layer, x)
             case Relu():
                 x = np.maximum(x, 0)
             case Sigmoid():
@@ -102,41 +114,79 @@ def apply_layers(
 
 
 def _layers(networks: Networks, params: Params, subset: str) -> list[Any]:
-    module = networks.modules[subset]
-    assert isinstance(module, MLP)
-    statistics = params.get(STATISTICS) if module.batch_norm else None
-    return _mlp_layers(module, params[subset], statistics)
+    """A network's layers with ReLU between them."""
+    module, weights = networks.modules[subset], params[subset]
+    match module:
+        case ConvolutionalDecoder():
+            layers = _decoder_layers(module, weights)
+        case MLP() | ConvolutionalEncoder():
+            seen = params.get(STATISTICS) if module.batch_norm else None
+            layers = _encoder_layers(module, weights, seen)
+        case _:
+            raise TypeError(f"no plain layers are known of {type(module).__name__}")
+    return [each for layer in layers for each in (layer, Relu())][:-1]
 
 
-def _mlp_layers(
-    mlp: MLP, params: Params, statistics: Params | None
-) -> list[Dense | Relu]:
-    """Dense layers with ReLU between them, batch normalization folded into them."""
-    layers: list[Dense | Relu] = []
-    for index in range(len(mlp.hidden)):
-        layers += [_dense(params, statistics, index, norm=index), Relu()]
-    last = len(mlp.hidden)
-    codes = _dense(params, None, last)
-    if mlp.normalized:
-        logits = _dense(params, statistics, last + 1, norm=last)
+def _encoder_layers(
+    module: MLP | ConvolutionalEncoder, weights: Params, seen: Params | None
+) -> list[Any]:
+    """With batch normalization, seen in `STATISTICS`, folded into each layer."""
+    layers: list[Any]
+    if isinstance(module, MLP):
+        n = first = len(module.hidden)
+        layers = [
+            Dense(*_folded(weights, seen, f"Dense_{index}", norm=index))
+            for index in range(n)
+        ]
+    else:
+        shapes = map_shapes(module.image_shape)
+        n, first = len(shapes) - 1, 0
+        layers = [
+            Convolution(
+                *_folded(weights, seen, f"Convolution_{index}", norm=index),
+                large,
+                small,
+                reach(large, small),
+            )
+            for index, (large, small) in enumerate(pairwise(shapes))
+        ]
+    codes = Dense(*_folded(weights, None, f"Dense_{first}"))
+    if module.normalized:
+        logits = _folded(weights, seen, f"Dense_{first + 1}", norm=n)
         codes = Dense(
-            np.concatenate([logits.kernel, codes.kernel], axis=1),
-            np.concatenate([logits.bias, codes.bias]),
+            np.concatenate([logits[0], codes.kernel], axis=1),
+            np.concatenate([logits[1], codes.bias]),
         )
     return [*layers, codes]
 
 
-def _dense(
-    params: Params, statistics: Params | None, index: int, *, norm: int = 0
-) -> Dense:
-    """Layer `Dense_<index>`, followed by `BatchNorm_<norm>` where there are any."""
-    weights = _arrays(params[f"Dense_{index}"])
-    if statistics is None:
-        return Dense(weights["kernel"], weights["bias"])
-    learned = _arrays(params[f"BatchNorm_{norm}"])
-    seen = _arrays(statistics[f"BatchNorm_{norm}"])
-    scale = learned["scale"] / np.sqrt(seen["var"] + np.float32(BATCH_NORM_EPSILON))
-    return Dense(weights["kernel"] * scale, learned["bias"] - seen["mean"] * scale)
+def _decoder_layers(module: ConvolutionalDecoder, weights: Params) -> list[Any]:
+    shapes = map_shapes(module.image_shape)[::-1]
+    return [
+        Dense(*_folded(weights, None, "Dense_0")),
+        *(
+            Transposed(
+                *_folded(weights, None, f"Transposed_{index}"),
+                small,
+                large,
+                reach(large, small),
+            )
+            for index, (small, large) in enumerate(pairwise(shapes))
+        ),
+    ]
+
+
+def _folded(
+    weights: Params, seen: Params | None, layer: str, *, norm: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Kernel and bias of a layer, followed by `BatchNorm_<norm>` where that is seen."""
+    own = _arrays(weights[layer])
+    if seen is None:
+        return own["kernel"], own["bias"]
+    learned = _arrays(weights[f"BatchNorm_{norm}"])
+    units = _arrays(seen[f"BatchNorm_{norm}"])
+    scale = learned["scale"] / np.sqrt(units["var"] + np.float32(BATCH_NORM_EPSILON))
+    return own["kernel"] * scale, learned["bias"] - units["mean"] * scale
 
 
 def _arrays(parameters: Params) -> dict[str, Any]:

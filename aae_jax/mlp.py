@@ -1,5 +1,6 @@
-"""The modules that networks are made of; the only importer of flax.linen."""
+"""The modules of dense layers; beside `convolutional.py` the only importer of linen."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax.numpy as jnp
@@ -13,14 +14,44 @@ BATCH_NORM_EPSILON = 1e-5
 """What is added to a variance before its square root is taken."""
 
 
-def _initializer(name: str) -> nn.initializers.Initializer:
+def first_weights(name: str, *, met: float = 1.0) -> nn.initializers.Initializer:
     """`normal`: deviation 0.01, the guide's and the paper's.
 
-    Others: variance 1 / fan-in, cut off at two deviations.
+    Others: variance 1 / fan-in, cut off at two deviations; `met` is the share of a
+    kernel's entries that meet in one unit.
     """
     if name == "normal":
         return nn.initializers.normal(0.01)
-    return nn.initializers.lecun_normal()
+    return nn.initializers.variance_scaling(1 / met, "fan_in", "truncated_normal")
+
+
+def normalization(of_batch: bool) -> Callable[..., nn.BatchNorm]:
+    """Makes layers of batch normalization, by the batch's statistics or given ones."""
+    # No memory of its own: `Networks.statistics` is what is averaged.
+    return partial(
+        nn.BatchNorm,
+        use_running_average=not of_batch,
+        momentum=0.0,
+        epsilon=BATCH_NORM_EPSILON,
+    )
+
+
+def outputs(
+    x: Float[Array, "batch inputs"],
+    features: int,
+    normalized: int,
+    *,
+    dense: Callable[..., nn.Dense],
+    norm: Callable[..., nn.BatchNorm],
+) -> Float[Array, "batch features"]:
+    """The last layer of a module, the first `normalized` of its outputs normalized."""
+    codes = dense(features - normalized)(x)
+    if not normalized:
+        return codes
+    # At a deviation of 2 the largest of ten logits stands out, and may be learned.
+    scale = nn.initializers.constant(2.0)
+    logits = norm(scale_init=scale)(dense(normalized, use_bias=False)(x))
+    return jnp.concatenate([logits, codes], axis=1)
 
 
 class MLP(nn.Module):
@@ -40,24 +71,12 @@ class MLP(nn.Module):
     def __call__(
         self, x: Float[Array, "batch inputs"], *, of_batch: bool = False
     ) -> Float[Array, "batch outputs"]:
-        # No memory of its own: `Networks.statistics` is what is averaged.
-        norm = partial(
-            nn.BatchNorm,
-            use_running_average=not of_batch,
-            momentum=0.0,
-            epsilon=BATCH_NORM_EPSILON,
-        )
-        dense = partial(nn.Dense, kernel_init=_initializer(self.initializer))
+        norm = normalization(of_batch)
+        dense = partial(nn.Dense, kernel_init=first_weights(self.initializer))
         for width in self.hidden:
             # Normalization takes a bias away, and Adam makes steps of what is rounded.
             x = dense(width, use_bias=not self.batch_norm)(x)
             if self.batch_norm:
                 x = norm()(x)
             x = nn.relu(x)
-        codes = dense(self.features - self.normalized)(x)
-        if not self.normalized:
-            return codes
-        # At a deviation of 2 the largest of ten logits stands out, and may be learned.
-        scale = nn.initializers.constant(2.0)
-        logits = norm(scale_init=scale)(dense(self.normalized, use_bias=False)(x))
-        return jnp.concatenate([logits, codes], axis=1)
+        return outputs(x, self.features, self.normalized, dense=dense, norm=norm)

@@ -46,6 +46,12 @@ def refuse_unread(config: Config, given: set[str]) -> None:
             f"--{epsilons[0].replace('_', '-')} is Adam's and your optimizer is "
             f"{hyper.optimizer}; leave it out, or add --optimizer adam"
         )
+    alone = config.model == "autoencoder" and config.network == "conv"
+    if "hidden" in given and alone:
+        raise UserError(
+            "--hidden does nothing with --model autoencoder --network conv, whose "
+            "networks are convolutional; leave it out, or use --network mlp"
+        )
     if "prior_shape" in given and config.prior != "gamma":
         raise UserError(
             f"--prior-shape does nothing with --prior {config.prior}; leave it out, or "

@@ -89,6 +89,12 @@ def refused(request, argv):
         ("--generator-rate nan", "generator_rate=nan"),
         ("--seed -1", "--seed a value from 0"),
         ("--seed 1" + "0" * 400, "seed"),
+        ("--network con", "choose one of mlp, conv; did you mean conv?"),
+        ("--network conv --image-size 28 7", "these are 28 x 7; use --network mlp, or"),
+        (
+            "--network conv --model autoencoder --hidden 9",
+            "--hidden does nothing with --model autoencoder --network conv",
+        ),
         ("--hidden", "hidden"),
         ("--hidden 0", "hidden"),
         ("--image-size 0 4", "image_size"),

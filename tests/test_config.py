@@ -103,6 +103,8 @@ def test_layers_and_image_sides_out_of_range_are_refused(value):
         ("prior_scale", [5]),
         ("generator_rate", True),
         ("gradient_penalty", {}),
+        ("network", None),
+        ("network", ["conv"]),
         ("hidden", (16, 16.0)),
         ("hidden", (16, [16])),
         ("hidden", (True,)),

@@ -13,7 +13,7 @@ import pytest
 
 from aae_jax.optimizers import make_optimizer
 from aae_jax.phases import make_model, subsets_of
-from aae_jax.training import make_update
+from aae_jax.training import init, make_update
 from aae_jax.variants import (
     DISCRIMINATOR,
     GENERATOR,
@@ -128,6 +128,19 @@ def test_phase_moves_its_own_subsets_and_nothing_else(
 @pytest.mark.parametrize(("model", "phase"), EVERY_PHASE)
 def test_held_subsets_take_no_memory_in_the_optimizer(model, phase, trained):
     assert_holds_moments_of(phase, trained(model))
+
+
+def test_phases_of_convolutional_networks_move_their_own_subsets(
+    tiny_config_of, tiny_batch
+):
+    """In a variant that has most phases, and batch normalization."""
+    config = replace(tiny_config_of("semi-supervised"), network="conv", z_dim=3)
+    state = init(config, jax.random.key(0), image_shape=tiny_batch.x.shape[1:])
+    for phase in VARIANTS["semi-supervised"]:
+        update = make_update(config, phase)
+        before, _ = update(state, tiny_batch)  # its optimizer has left zero
+        after, _ = update(replace(before, step=before.step + 1), tiny_batch)
+        assert_isolated(phase.name, replace(before, step=before.step + 1), after)
 
 
 @pytest.mark.parametrize("model", VARIANTS)

@@ -62,6 +62,16 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
     assert not hasattr(aae_jax, "os")
 
 
+def test_few_modules_know_what_makes_networks():
+    """Where another library of layers would have to be put in."""
+    importers = {
+        path.name
+        for path in (ROOT / "aae_jax").rglob("*.py")
+        if re.search(r"^\s*(from|import) flax", path.read_text(), re.MULTILINE)
+    }
+    assert importers == {"mlp.py", "convolutional.py"}
+
+
 def test_shapes_are_stated_of_classes():
     """NumPy's NDArray is an alias, which jaxtyping does not take from 2.5 on."""
     of_alias = re.compile(r"\b(Float|Int|Bool|UInt8|Num|Shaped)\[\s*NDArray")

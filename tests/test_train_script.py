@@ -78,7 +78,7 @@ def test_the_run_folder_holds_what_is_promised(finished):
 
 def test_config_json_tells_all_that_decides_the_bits(finished):
     stored = json.loads(finished.folder.config_file.read_text())
-    assert stored["format_version"] == 3
+    assert stored["format_version"] == 4
     config = stored["config"]
     assert (config["steps"], config["epochs"]) == (906, None)
     assert config["dataset"] == str(finished.data_file)
