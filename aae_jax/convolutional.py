@@ -124,7 +124,7 @@ class ConvolutionalEncoder(nn.Module):
             if self.batch_norm:
                 x = norm()(x)
             x = nn.relu(x)
-        x = x.reshape(len(x), -1)
+        x = x.reshape(x.shape[0], -1)
         return outputs(x, self.features, self.normalized, dense=dense, norm=norm)
 
 
@@ -151,7 +151,7 @@ class ConvolutionalDecoder(nn.Module):
         kernel_init = first_weights(self.initializer, met=1 / 4)
         for shape in maps:
             x = Transposed(*shape, kernel_init)(nn.relu(x))
-        return x.reshape(len(x), -1)
+        return x.reshape(x.shape[0], -1)
 
 
 def _squares(x: Array) -> Array:

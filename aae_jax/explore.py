@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,10 @@ from aae_jax.layers import (
     Dense,
     Layer,
     PlainNetworks,
-    Relu,
-    Sigmoid,
     apply_layers,
     plain_networks,
 )
+from aae_jax.maps import Convolution, Transposed
 from aae_jax.messages import Say
 from aae_jax.packing import packed_bytes, packed_floats, packed_matrix
 from aae_jax.priors import Prior
@@ -270,19 +269,18 @@ def _packed(
     """Layers for the page, and as the page will read them."""
     packed, seen = [], []
     for layer in layers:
-        match layer:
-            case Dense(kernel, bias):
-                matrix, kernel = packed_matrix(kernel, bits=bits)
-                packed.append(
-                    {"kind": "dense", "kernel": matrix, "bias": packed_floats(bias)}
-                )
-                seen.append(Dense(kernel, bias))
-            case Relu():
-                packed.append({"kind": "relu"})
-                seen.append(layer)
-            case Sigmoid():
-                packed.append({"kind": "sigmoid"})
-                seen.append(layer)
+        entry: dict[str, Any] = {"kind": type(layer).__name__.lower()}
+        if isinstance(layer, Dense | Convolution | Transposed):
+            kernel = layer.kernel
+            matrix, read = packed_matrix(
+                kernel.reshape(-1, kernel.shape[-1]), bits=bits
+            )
+            entry |= {"kernel": matrix, "bias": packed_floats(layer.bias)}
+            layer = replace(layer, kernel=read.reshape(kernel.shape))
+        if isinstance(layer, Convolution | Transposed):
+            entry |= {"inShape": layer.in_shape, "outShape": layer.out_shape}
+        packed.append(entry)
+        seen.append(layer)
     return packed, tuple(seen)
 
 

@@ -28,8 +28,8 @@ def export_run(run: Run, path: Path, *, say: Say) -> None:
     """Write the encoder and the decoder into a new folder, and try them out.
 
     Raises:
-      UserError: packages are missing, the place is taken, or the networks cannot be
-        written: they are too large, or have a layer that the graph of ONNX has not.
+      UserError: packages are missing, the place is taken, or the networks are too
+        large for such files.
       RunError: the disk is full or may not be written; or the files do not compute what
         the run does.
     """

@@ -1,5 +1,6 @@
 """Networks as ONNX: a graph of plain layers; the only importer of onnx."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,20 +9,16 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from aae_jax.errors import UserError
 from aae_jax.export_about import About, Shapes
 from aae_jax.layers import Dense, Layer, PlainNetworks, Relu, Sigmoid
+from aae_jax.maps import Convolution, Padding, Shape, Transposed
 
 # Of 2022: runtimes of years read them, and nothing newer is needed.
 _OPSET, _IR_VERSION = 17, 8
 
 
 def onnx_encoder(networks: PlainNetworks, about: About) -> bytes:
-    """Images x -> codes z, cluster heads included, and, where inferred, shares y.
-
-    Raises:
-      UserError: a layer that is not known here.
-    """
+    """Images x -> codes z, cluster heads included, and, where inferred, shares y."""
     graph = _Graph()
     outputs = graph.layers(networks.encoder, graph.node("Flatten", "x", axis=1))
     if not networks.n_logits:
@@ -39,18 +36,13 @@ def onnx_encoder(networks: PlainNetworks, about: About) -> bytes:
 
 
 def onnx_decoder(networks: PlainNetworks, about: About) -> bytes:
-    """Codes z and, where the decoder reads them, shares y -> images x_hat.
-
-    Raises:
-      UserError: a layer that is not known here.
-    """
+    """Codes z and, where the decoder reads them, shares y -> images x_hat."""
     graph = _Graph()
     read = "z"
     if about.decodes_y:
         read = graph.node("Concat", "z", "y", axis=1)
     pixels = graph.layers(networks.decoder, read)
-    shape = graph.constant(np.array([-1, *about.image_shape], np.int64))
-    graph.name_output(graph.node("Reshape", pixels, shape), "x_hat")
+    graph.name_output(graph.reshaped(pixels, about.image_shape), "x_hat")
     inputs = about.decoder_inputs
     return graph.file("decoder", inputs, about.decoded, about.metadata)
 
@@ -86,11 +78,7 @@ class _Graph:
         return name
 
     def layers(self, layers: Sequence[Layer], value: str) -> str:
-        """Add what `apply_layers` does to rows.
-
-        Raises:
-          UserError: a layer that is not known here.
-        """
+        """Add what `apply_layers` does to rows."""
         for layer in layers:
             match layer:
                 case Dense(kernel, bias):
@@ -100,13 +88,49 @@ class _Graph:
                     value = self.node("Relu", value)
                 case Sigmoid():
                     value = self.node("Sigmoid", value)
-                case unknown:
-                    raise UserError(
-                        f"networks with a {type(unknown).__name__} layer cannot be "
-                        "written as ONNX yet; use 'python evaluate.py --encode' and "
-                        "--decode for theirs"
+                case Convolution(kernel, _, padding=beyond):
+                    value = self._on_maps(
+                        "Conv", value, layer, kernel.transpose(3, 2, 0, 1), beyond
+                    )
+                case Transposed(kernel, _, cropping=beyond):
+                    value = self._on_maps(
+                        "ConvTranspose",
+                        value,
+                        layer,
+                        kernel.transpose(2, 3, 0, 1),
+                        beyond,
                     )
         return value
+
+    def _on_maps(
+        self,
+        operator: str,
+        rows: str,
+        layer: Convolution | Transposed,
+        kernel: NDArray[np.float32],
+        beyond: Padding,
+    ) -> str:
+        """Add an operator on maps, whose channels come first in ONNX, to rows."""
+        maps = self.reshaped(rows, layer.in_shape)
+        maps = self.node("Transpose", maps, perm=(0, 3, 1, 2))
+        (top, bottom), (left, right) = beyond
+        maps = self.node(
+            operator,
+            maps,
+            self.constant(np.ascontiguousarray(kernel)),
+            self.constant(layer.bias),
+            kernel_shape=kernel.shape[2:],
+            strides=(2, 2),
+            pads=(top, left, bottom, right),
+        )
+        maps = self.node("Transpose", maps, perm=(0, 2, 3, 1))
+        return self.reshaped(maps, (math.prod(layer.out_shape),))
+
+    def reshaped(self, value: str, shape: Shape | tuple[int]) -> str:
+        """Add what gives each row a shape."""
+        return self.node(
+            "Reshape", value, self.constant(np.array([-1, *shape], np.int64))
+        )
 
     def file(
         self,

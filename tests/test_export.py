@@ -16,11 +16,10 @@ from scripts import DEADLINE, ROOT, listing
 from test_layers import SHAPE, trained_like
 
 import aae_jax.export
-from aae_jax.errors import RunError, UserError
+from aae_jax.errors import RunError
 from aae_jax.export import about_run
 from aae_jax.export_folder import new_folder
-from aae_jax.layers import PlainNetworks, plain_networks
-from aae_jax.onnx_graph import onnx_encoder
+from aae_jax.layers import plain_networks
 from aae_jax.run import Run
 from aae_jax.run_folder import RunFolder
 from aae_jax.run_record import RunRecord
@@ -33,6 +32,7 @@ KINDS = {
     "supervised": {},
     "semi-supervised": {"encoder": "gaussian"},
     "clustering": {"batch_norm": True},
+    "supervised conv": {"network": "conv"},
     "dim-reduction": {},
 }
 FILES = [
@@ -209,15 +209,6 @@ def test_a_file_that_computes_something_else_is_not_kept(run_of, tmp_path, monke
     with pytest.raises(RunError, match="ONNX differs from jax by"):
         run.export(tmp_path / "exported")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_layer_that_onnx_has_no_words_for_is_an_error(run_of):
-    class Novel:
-        pass
-
-    networks = PlainNetworks((Novel(),), (), 0, None)
-    with pytest.raises(UserError, match="a Novel layer cannot be written as ONNX"):
-        onnx_encoder(networks, about_run(run_of("aae")))
 
 
 def test_a_folder_that_is_taken_meanwhile_is_left_alone(tmp_path):

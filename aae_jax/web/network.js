@@ -56,6 +56,72 @@ function denseLayer({ kernel, bias }) {
   };
 }
 
+// Maps of half the sides, of 4 x 4 kernels on every second pixel, zeros around:
+// y[i, j, o] = bias[o] + sum of x[2i + a - 1, 2j + b - 1, c] kernel[a, b, c, o].
+function convolutionLayer(layer) {
+  const [height, width, inputs] = layer.inShape;
+  const [rows, columns, outputs] = layer.outShape;
+  const add = adder(layer, inputs, outputs);
+  const start = repeated(floatsOf(layer.bias), rows * columns);
+  return (x) => {
+    const y = start.slice();
+    for (let i = 0; i < rows; i++) {
+      for (let j = 0; j < columns; j++) {
+        eachNeighbour(i, j, height, width, (pixel, tap) => add(x, pixel, y, i * columns + j, tap));
+      }
+    }
+    return y;
+  };
+}
+
+// Its adjoint: y[2i + a - 1, 2j + b - 1, o] = bias[o] + sum of x[i, j, c] kernel[a, b, c, o].
+function transposedLayer(layer) {
+  const [rows, columns, inputs] = layer.inShape;
+  const [height, width, outputs] = layer.outShape;
+  const add = adder(layer, inputs, outputs);
+  const start = repeated(floatsOf(layer.bias), height * width);
+  return (x) => {
+    const y = start.slice();
+    for (let i = 0; i < rows; i++) {
+      for (let j = 0; j < columns; j++) {
+        eachNeighbour(i, j, height, width, (pixel, tap) => add(x, i * columns + j, y, pixel, tap));
+      }
+    }
+    return y;
+  };
+}
+
+function eachNeighbour(i, j, height, width, visit) {
+  for (let a = 0; a < 4; a++) {
+    const row = 2 * i + a - 1;
+    if (row < 0 || row >= height) continue;
+    for (let b = 0; b < 4; b++) {
+      const column = 2 * j + b - 1;
+      if (column >= 0 && column < width) visit(row * width + column, 4 * a + b);
+    }
+  }
+}
+
+// add(x, from, y, to, tap): y[to] += x[from] @ kernel[tap], each a pixel's channels.
+function adder({ kernel }, inputs, outputs) {
+  const weights = matrixOf(kernel);
+  return (x, from, y, to, tap) => {
+    const end = (to + 1) * outputs;
+    for (let c = 0; c < inputs; c++) {
+      const factor = x[from * inputs + c];
+      if (factor === 0) continue;
+      let at = (tap * inputs + c) * outputs;
+      for (let k = to * outputs; k < end; k++) y[k] += factor * weights[at++];
+    }
+  };
+}
+
+function repeated(bias, times) {
+  const y = new Float64Array(bias.length * times);
+  for (let i = 0; i < y.length; i++) y[i] = bias[i % bias.length];
+  return y;
+}
+
 function indicesOf(x) {
   const on = new Int32Array(x.length);
   let count = 0;
@@ -65,6 +131,8 @@ function indicesOf(x) {
 
 const LAYERS = {
   dense: denseLayer,
+  convolution: convolutionLayer,
+  transposed: transposedLayer,
   relu: () => (x) => x.map((value) => (value > 0 ? value : 0)),
   sigmoid: () => (x) => x.map((value) => 1 / (1 + Math.exp(-value))),
 };

@@ -60,6 +60,8 @@ RUNS = {
     "16 dimensions": {"z_dim": 16},
     "1 dimension": {"z_dim": 1},
     "colour": {"model": "supervised", "n_classes": 4},
+    "conv": {"network": "conv"},
+    "colour, conv": {"model": "supervised", "n_classes": 4, "network": "conv"},
 }
 """What each run of these tests is, beside what all are."""
 ALL = {
@@ -78,15 +80,18 @@ def run_of(tmp_path_factory, digits, shapes):
     @functools.cache
     def make(name):
         config = Config(**{**ALL, **RUNS[name]})
-        dataset = shapes if name == "colour" else digits
-        folder = HOSTILE[0].replace("=", "{{data}}") if name == "colour" else name
+        dataset = shapes if name.startswith("colour") else digits
+        folder = (
+            HOSTILE[0].replace("=", "{{data}}") if name.startswith("colour") else name
+        )
         shape = dataset.x_train.shape[1:]
         record = RunRecord(
             config, shape, 0, {"class_names": dataset.class_names}, {}, "train.py"
         )
         weights = init(config, jax.random.key(0), image_shape=shape).weights
         # Codes as far apart as training puts them.
-        weights["encoder"]["Dense_2"]["kernel"] *= 20
+        last = max(name for name in weights["encoder"] if name.startswith("Dense"))
+        weights["encoder"][last]["kernel"] *= 20
         model = make_model(config, image_shape=shape)
         place = tmp_path_factory.mktemp("runs") / folder
         return Run(RunFolder(place), record, model, weights, 0)
@@ -100,7 +105,7 @@ def page_file(run_of, tmp_path_factory, digits, shapes):
 
     @functools.cache
     def make(name):
-        dataset = shapes if name == "colour" else digits
+        dataset = shapes if name.startswith("colour") else digits
         page = explore_page(run_of(name), dataset.x_test, dataset.y_test)
         path = tmp_path_factory.mktemp("pages") / "explore.html"
         path.write_text(page.text, "utf-8")
