@@ -13,7 +13,7 @@ from aae_jax.maps import Shape
 from aae_jax.mlp import first_weights, normalization, outputs
 
 _LAST_SIDE = 7
-_CHANNELS, _MOST_CHANNELS = 32, 256
+_CHANNELS, _MOST_CHANNELS = 16, 256
 
 
 def map_shapes(image_shape: Shape) -> tuple[Shape, ...]:
@@ -22,7 +22,7 @@ def map_shapes(image_shape: Shape) -> tuple[Shape, ...]:
     A convolution halves the sides, rounded up, until the smaller one is 7 or less.
 
     >>> map_shapes((28, 28, 1))
-    ((28, 28, 1), (14, 14, 32), (7, 7, 64))
+    ((28, 28, 1), (14, 14, 16), (7, 7, 32))
     """
     height, width, _ = image_shape
     shapes, channels = [image_shape], _CHANNELS

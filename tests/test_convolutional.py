@@ -58,10 +58,10 @@ def test_a_transposed_convolution_is_the_adjoint(sides):
 @pytest.mark.parametrize(
     ("image_shape", "expected"),
     [
-        ((8, 8, 1), [(8, 8, 1), (4, 4, 32)]),
-        ((8, 100, 3), [(8, 100, 3), (4, 50, 32)]),
-        ((29, 31, 1), [(29, 31, 1), (15, 16, 32), (8, 8, 64), (4, 4, 128)]),
-        ((28, 28, 1), [(28, 28, 1), (14, 14, 32), (7, 7, 64)]),
+        ((8, 8, 1), [(8, 8, 1), (4, 4, 16)]),
+        ((8, 100, 3), [(8, 100, 3), (4, 50, 16)]),
+        ((29, 31, 1), [(29, 31, 1), (15, 16, 16), (8, 8, 32), (4, 4, 64)]),
+        ((28, 28, 1), [(28, 28, 1), (14, 14, 16), (7, 7, 32)]),
     ],
 )
 def test_maps_halve_until_a_side_is_7_or_less(image_shape, expected):
@@ -70,7 +70,7 @@ def test_maps_halve_until_a_side_is_7_or_less(image_shape, expected):
 
 def test_channels_double_up_to_256():
     channels = [shape[2] for shape in map_shapes((300, 300, 3))]
-    assert channels == [3, 32, 64, 128, 256, 256, 256]
+    assert channels == [3, 16, 32, 64, 128, 256, 256]
 
 
 @pytest.mark.parametrize("image_shape", [(8, 8, 1), (9, 33, 3), (128, 128, 3)])
@@ -110,11 +110,11 @@ def test_first_units_vary_as_much_as_those_that_they_read(tiny_config):
     """The fan-in of each unit, four of a transposed kernel's entries a pixel."""
     config = replace(tiny_config, network="conv", initializer="lecun", z_dim=16)
     params = networks_of(config, (28, 28, 1)).init(KEY, SUBSETS)
-    fan_in = {"Convolution_0": 16, "Convolution_1": 16 * 32}
+    fan_in = {"Convolution_0": 16, "Convolution_1": 16 * 16}
     for name, inputs in fan_in.items():
         kernel = params["encoder"][name]["kernel"]
         assert kernel.std() == pytest.approx(inputs**-0.5, rel=0.1)
-    for name, inputs in {"Transposed_0": 4 * 64, "Transposed_1": 4 * 32}.items():
+    for name, inputs in {"Transposed_0": 4 * 32, "Transposed_1": 4 * 16}.items():
         kernel = params["decoder"][name]["kernel"]
         assert kernel.std() == pytest.approx(inputs**-0.5, rel=0.1)
 
@@ -125,7 +125,7 @@ def test_spread_puts_the_decoder_s_first_kinks_where_the_prior_is(tiny_config):
     first = networks.init(KEY, SUBSETS)["decoder"]["Dense_0"]
     scale = np.sqrt(((prior.std[:, None] * first["kernel"]) ** 2).sum(axis=0))
     distance = (prior.mean @ first["kernel"] + first["bias"]) / scale
-    assert len(distance) == 7 * 7 * 64
+    assert len(distance) == 7 * 7 * 32
     assert distance.mean() == pytest.approx(0, abs=0.1)
     assert distance.std() == pytest.approx(1, abs=0.1)
 
@@ -150,7 +150,7 @@ def test_given_statistics_make_an_image_s_code_its_own(tiny_config, tiny_batch):
     x = jnp.tile(tiny_batch.x, (50, 1, 1, 1))
     seen = networks.statistics(params, x, KEY)
     units = seen[STATISTICS]["BatchNorm_0"]
-    assert units["mean"].shape == units["var"].shape == (32,)
+    assert units["mean"].shape == units["var"].shape == (16,)
     together = networks.encode(params | seen, x).z
     of_batch = networks.encode(params, x).z
     np.testing.assert_allclose(together, of_batch, rtol=1e-2, atol=1e-2)
