@@ -21,6 +21,9 @@ from aae_jax.options import (
 from aae_jax.run_folder import open_run, refuse_made_in_python
 
 MAX_SAMPLES = 1_000_000
+TASKS = ("encode", "score", "decode", "sample", "parzen", "export")
+"""Each is done alone."""
+_WITHOUT_OUT = ("parzen", "export")
 _SPLITS_OF = {
     "encode": "--encode itself takes the name of a split",
     "score": "--score itself takes the name of a split",
@@ -78,15 +81,15 @@ def _refuse_pictures(names: Sequence[str], config: Config) -> None:
 
 
 def _check_tasks(options: EvaluationOptions, given: set[str]) -> None:
-    """Refuse tasks that do not go together, and an --out that does not fit them."""
-    names = ("encode", "score", "decode", "sample", "parzen", "export")
-    tasks = [name for name in names if getattr(options, name) is not None]
+    """Refuse tasks that do not go together, and flags that none of them reads."""
+    tasks = [name for name in TASKS if getattr(options, name) is not None]
     others = ("explore", "report", "animate", "metrics")
     looks = [*options.pictures, *(name for name in others if getattr(options, name))]
     if len(tasks) > 1 or (tasks and looks):
+        *most, last = (f"--{name}" for name in TASKS)
         raise UserError(
-            f"got --{' and --'.join([*tasks, *looks])}; give --encode, --score, "
-            "--decode, --sample, --parzen or --export alone"
+            f"got --{' and --'.join([*tasks, *looks])}; give "
+            f"{', '.join(most)} or {last} alone"
         )
     if "seed" in given and options.sample is None and options.parzen is None:
         raise UserError(
@@ -102,28 +105,28 @@ def _check_tasks(options: EvaluationOptions, given: set[str]) -> None:
             "--split does nothing with --animate, which shows the held-out images that "
             "the training kept codes of; leave it out"
         )
-    if options.export is not None and options.out is not None:
-        raise UserError(
-            f"got --out {options.out}, and --export {options.export} names its folder "
-            "itself; leave --out out"
-        )
-    prints = {"parzen", "metrics"} & {*tasks, *looks}
-    if tasks and not prints and options.export is None:
+    if tasks and tasks[0] not in _WITHOUT_OUT:
         _check_output(options.out, tasks[0])
-    elif options.out is not None and {*tasks, *looks} == prints != set():
+    elif options.out is not None:
+        _check_folder(options.out, [*tasks, *looks])
+
+
+def _check_folder(out: Path, asked: Sequence[str]) -> None:
+    """Refuse an --out that nothing is written to, or that is no folder."""
+    if asked == ["export"]:
         raise UserError(
-            f"got --out {options.out} and no picture; --{prints.pop()} prints to "
-            "stdout, so drop --out"
+            f"got --out {out}, and --export names its folder itself; leave --out out"
         )
-    elif options.out is not None and options.out.exists() and not options.out.is_dir():
-        raise UserError(f"{options.out} is a file; give --out a folder for pictures")
-    elif options.out is not None and options.out.suffix.lower() in (
-        ".png",
-        ".npz",
-        ".csv",
-    ):
+    if asked in (["parzen"], ["metrics"]):
         raise UserError(
-            f"got --out {options.out}, the name of a file; give a folder for pictures"
+            f"got --out {out} and no picture; --{asked[0]} prints to stdout, so drop "
+            "--out"
+        )
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; give --out a folder for pictures")
+    if out.suffix.lower() in (".png", ".npz", ".html", ".gif"):
+        raise UserError(
+            f"got --out {out}, the name of a file; give a folder for pictures"
         )
 
 

@@ -3,7 +3,6 @@
 The networks are inside, as plain layers; web/*.js applies them.
 """
 
-import base64
 import html
 import io
 import json
@@ -39,6 +38,7 @@ from aae_jax.layers import (
 from aae_jax.maps import Convolution, Transposed
 from aae_jax.messages import Say
 from aae_jax.packing import packed_bytes, packed_floats, packed_matrix
+from aae_jax.page_template import data_uri
 from aae_jax.priors import Prior
 from aae_jax.run import Run
 from aae_jax.small_files import make_folder, write_text
@@ -259,8 +259,7 @@ def _sprite(x: NDArray[np.uint8]) -> dict[str, Any]:
     picture = Image.fromarray(sheet[..., 0] if channels == 1 else sheet)
     buffer = io.BytesIO()
     picture.save(buffer, format="png", optimize=True)
-    png = base64.b64encode(buffer.getvalue()).decode()
-    return {"columns": columns, "png": f"data:image/png;base64,{png}"}
+    return {"columns": columns, "png": data_uri(buffer.getvalue())}
 
 
 def _packed(

@@ -11,6 +11,7 @@ Values of an outer element are seen inside, too. Elements are filled, never past
 text, so that a value cannot add any.
 """
 
+import base64
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
@@ -30,6 +31,11 @@ def fill(template: str, values: Mapping[str, Any]) -> str:
     _fill(page, values)
     text = ElementTree.tostring(page, encoding="unicode", method="html")
     return f"<!doctype html>\n{text}\n"
+
+
+def data_uri(png: bytes) -> str:
+    """A picture as the address of itself, so that a page has it inside."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def _fill(element: Element, values: Mapping[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """A run on one page of HTML: what was trained, how well, and how to do it again."""
 
-import base64
 import contextlib
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -10,7 +9,7 @@ from typing import Any
 
 from aae_jax.meanings import MEANINGS, by_name, number_text
 from aae_jax.options import PICTURE_NAMES
-from aae_jax.page_template import fill
+from aae_jax.page_template import data_uri, fill
 from aae_jax.reporting import EQUILIBRIA, notes
 from aae_jax.run import Run
 from aae_jax.run_facts import Row, command_values, facts_of, network_values
@@ -152,13 +151,9 @@ def _loss_values(last: Mapping[str, Any]) -> dict[str, Any]:
 
 def _picture_values(pictures: Mapping[str, bytes]) -> dict[str, Any]:
     values: dict[str, Any] = {
-        f"picture_{name}": [{"png": _data_uri(pictures[name])}]
+        f"picture_{name}": [{"png": data_uri(pictures[name])}]
         if name in pictures
         else []
         for name in PICTURE_NAMES
     }
     return values | {"has_pictures": bool(set(pictures) - {"losses"})}
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

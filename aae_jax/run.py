@@ -28,6 +28,7 @@ from aae_jax.phases import Model, Phase, make_model
 from aae_jax.priors import Prior, around_heads
 from aae_jax.run_folder import RunFolder, open_run
 from aae_jax.run_inputs import (
+    between,
     categories_for_run,
     check_image_shape,
     cluster_classes_for_run,
@@ -63,6 +64,12 @@ class Run:
             f"Run({str(self.folder)!r}, model={config.model!r}, "
             f"prior={self.model.prior.name!r}, z_dim={config.z_dim}, step={self.step})"
         )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it: its metrics, if it has ended, and its grid."""
+        from aae_jax.notebook import shown_in_notebook  # imports matplotlib
+
+        return shown_in_notebook(self)
 
     @classmethod
     def load(
@@ -185,6 +192,55 @@ class Run:
                 )
             return self._inference.decode(codes)
         return self._inference.decode(codes, self._categories(y, len(codes)))
+
+    def interpolate(
+        self, a: ArrayLike, b: ArrayLike, *, n: int = 11, y: int | None = None
+    ) -> NDArray[np.float32]:
+        """Images `[n, height, width, channels]` on the straight way between two codes.
+
+        Args:
+          a, b: `[z_dim]`, where it begins and ends, such as `run.encode(x)[0]`.
+          n: how many, both ends included.
+          y: the class, or cluster, of all, where the decoder reads it.
+
+        Raises:
+          UserError: n is below 2; or see `decode`.
+        """
+        return self.decode(between(self._code(a), self._code(b), n), y)
+
+    def traverse(
+        self,
+        z: ArrayLike,
+        dimension: int,
+        *,
+        n: int = 11,
+        extent: float = 2.0,
+        y: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Images `[n, height, width, channels]` as one number of a code changes.
+
+        It goes from -extent to extent deviations of the prior around its mean; the
+        others stay.
+
+        Args:
+          z: `[z_dim]`.
+          dimension: which number, from 0.
+          n: how many images.
+          y: see `interpolate`.
+
+        Raises:
+          UserError: there is no such dimension; n is below 2; or see `decode`.
+        """
+        first, prior = self._code(z), self.code_prior
+        if not 0 <= dimension < len(first):
+            raise UserError(
+                f"dimension={dimension} is none of a code of {len(first)} numbers; "
+                f"give 0 to {len(first) - 1}"
+            )
+        last = first.copy()
+        middle, reach = prior.mean[dimension], extent * prior.std[dimension]
+        first[dimension], last[dimension] = middle - reach, middle + reach
+        return self.decode(between(first, last, n), y)
 
     def reconstruct(
         self, x: ArrayLike, y: ArrayLike | None = None
@@ -384,6 +440,10 @@ class Run:
             return self._images(x)
         check_image_shape(x.shape, self.record.image_shape)
         return x
+
+    def _code(self, z: ArrayLike) -> NDArray[np.float32]:
+        """One code, as a copy."""
+        return self._codes(np.asarray(z)[None])[0].copy()
 
     def _codes(self, z: ArrayLike) -> NDArray[np.float32]:
         return codes_for_run(z, self.record.config.z_dim)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from aae_jax.checks import check_number
 from aae_jax.config import Config
 from aae_jax.data.conversion import as_images, refuse_zeros_and_ones
 from aae_jax.data.stored import StoredImages
@@ -111,3 +112,15 @@ def cluster_classes_for_run(classes: ArrayLike, config: Config) -> NDArray[np.in
             f"one whole number for each cluster, of shape ({config.n_categories},)"
         )
     return found.astype(np.int32)
+
+
+def between(
+    a: NDArray[np.float32], b: NDArray[np.float32], n: int
+) -> NDArray[np.float32]:
+    """`[n, z_dim]`, codes evenly spaced on the straight way from a to b.
+
+    Raises:
+      UserError: n is below 2, or too large.
+    """
+    check_number("n", n, 2, 100_000, whole=True)
+    return np.linspace(a, b, n, dtype=np.float32)

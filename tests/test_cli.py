@@ -209,7 +209,7 @@ LINES = (
     "--classification-epsilon 0.3 --classification-final 0.4",
     "--model clustering --clusters 7 --epochs 3",
     "--optimizer sgd",
-    "--z_dim=3",
+    "--z_dim=3 --network conv",
 )
 
 

@@ -125,3 +125,43 @@ def test_loading_what_is_not_whole(finished, tmp_path):
     shutil.rmtree(path / "checkpoints")
     with pytest.raises(UserError, match=r"no checkpoint yet; .*--resume --run-dir"):
         Run.load(path)
+
+
+def test_a_way_between_codes_is_straight_and_holds_both(run):
+    a, b = run.sample_codes(2, seed=1)
+    images = run.interpolate(a, b, n=5)
+    wanted = run.decode([a, (3 * a + b) / 4, (a + b) / 2, (a + 3 * b) / 4, b])
+    np.testing.assert_allclose(images, wanted, atol=1e-5)
+    np.testing.assert_array_equal(run.interpolate(a, b).shape[0], 11)
+    for n in (1, 2.5, 10**9):
+        with pytest.raises(UserError, match=r"n=.* 2 to 100,?000"):
+            run.interpolate(a, b, n=n)
+    with pytest.raises(UserError, match="codes of shape"):
+        run.interpolate(a, [0.0])
+
+
+def test_one_number_of_a_code_is_traversed(run):
+    z = run.sample_codes(1, seed=2)[0]
+    before = z.copy()
+    images = run.traverse(z, 1, n=3, extent=1.5)
+    codes = np.stack([z] * 3)
+    codes[:, 1] = run.code_prior.mean[1] + run.code_prior.std[1] * np.array(
+        [-1.5, 0, 1.5], np.float32
+    )
+    np.testing.assert_allclose(images, run.decode(codes), atol=1e-5)
+    np.testing.assert_array_equal(z, before)
+    with pytest.raises(UserError, match=r"dimension=2 is none .* give 0 to 1"):
+        run.traverse(z, 2)
+
+
+def test_a_notebook_shows_metrics_and_grid(finished, tmp_path):
+    path = tmp_path / "<b>run"
+    shutil.copytree(finished.folder.path, path)
+    shown = Run.load(path)._repr_html_()
+    assert "latent.ratio" in shown
+    assert "alt='grid'" in shown
+    assert "<b>" not in shown
+    (path / "metrics.json").unlink()
+    unfinished = Run.load(path)._repr_html_()
+    assert "latent.ratio" not in unfinished
+    assert "data:image/png;base64," in unfinished
