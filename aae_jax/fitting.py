@@ -176,7 +176,7 @@ def _train(
             step = int(carries[0].state.step)
             raise _stopped(job, folders, step, stop.number, options=options)
         runs = [
-            Run(folder, record, job.model, carry.state.weights, plan.total_steps)
+            Run(record, job.model, carry.state.weights, folder, plan.total_steps)
             for folder, record, carry in zip(folders, records, carries, strict=True)
         ]
         for run in runs if is_first() else ():

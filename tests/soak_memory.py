@@ -64,7 +64,7 @@ def train(place: Path) -> None:
         folder, step = journal.folder, steps[1]
         record = folder.read_record()
         model = make_model(record.config, image_shape=record.image_shape)
-        run = Run(folder, record, model, carry.state.weights, step)
+        run = Run(record, model, carry.state.weights, folder, step)
         draw_pictures(run, lambda: shown, out=folder.figures)
         return line
 

@@ -53,7 +53,7 @@ def run_of(tiny_config_of, tmp_path_factory):
         dataset = {"class_names": ["round", "größe", "c`\n```", "d"]}
         record = RunRecord(config, SHAPE, 400, dataset, {}, "train.py")
         folder = RunFolder(tmp_path_factory.getbasetemp() / f"{kind} run")
-        return Run(folder, record, model, params, 5)
+        return Run(record, model, params, folder, 5)
 
     return make
 

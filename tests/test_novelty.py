@@ -213,7 +213,7 @@ def test_every_kind_of_model_scores(
     config = tiny_config_of(model)  # not trained: what is scored with what, is asked
     record = dataclasses.replace(run.record, config=config)
     networks = make_model(config, image_shape=(8, 8, 1))
-    run = Run(run.folder, record, networks, tiny_state(model).weights, 0)
+    run = Run(record, networks, tiny_state(model).weights, run.folder, 0)
     x = tiny_dataset.x_test
     scores = run.novelty(x, tiny_dataset)
     assert np.isfinite(scores).all()

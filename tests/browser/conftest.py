@@ -94,7 +94,7 @@ def run_of(tmp_path_factory, digits, shapes):
         weights["encoder"][last]["kernel"] *= 20
         model = make_model(config, image_shape=shape)
         place = tmp_path_factory.mktemp("runs") / folder
-        return Run(RunFolder(place), record, model, weights, 0)
+        return Run(record, model, weights, RunFolder(place), 0)
 
     return make
 
