@@ -15,19 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contourpy import contour_generator
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.special import softmax
 
+from aae_jax.explored_space import DRAWS, explored_space
 from aae_jax.figures.classes import class_colour
-from aae_jax.latent_plane import (
-    Plane,
-    latent_plane,
-    prior_density,
-    visible_range,
-)
 from aae_jax.layers import (
     Dense,
     Layer,
@@ -37,20 +31,23 @@ from aae_jax.layers import (
 )
 from aae_jax.maps import Convolution, Transposed
 from aae_jax.messages import Say
-from aae_jax.packing import packed_bytes, packed_floats, packed_matrix
+from aae_jax.packing import packed_floats, packed_matrix
 from aae_jax.page_template import data_uri
-from aae_jax.priors import Prior
 from aae_jax.run import Run
 from aae_jax.small_files import make_folder, write_text
 from aae_jax.splits import Split
 
 MOST_CODES = 2_500
 _MOST_VALUES = 2_500 * 28 * 28  # of the images in a page
-_MOST_AXES = 24  # with a slider each
-_PRIOR_SAMPLES = 100_000
-_DRAWS = 500
 _ENCODER_BITS, _DECODER_BITS = 12, 16
-_SCRIPTS = ("network.js", "plane.js", "drawing.js", "explore.js", "controls.js")
+_SCRIPTS = (
+    "network.js",
+    "model.js",
+    "plane.js",
+    "drawing.js",
+    "explore.js",
+    "controls.js",
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ def explore_page(
     seen = plain._replace(encoder=seen_encoder, decoder=seen_decoder)
     data = {
         **_about(run),
-        "space": _space(run, z),
+        "space": explored_space(run, z),
         "codes": {
             "z": packed_floats(z),
             "y": None if y is None else y.tolist(),
@@ -182,71 +179,6 @@ def _categories_of(
     return None if y is None else y.tolist()
 
 
-def _space(run: Run, z: Float[np.ndarray, "n z_dim"]) -> dict[str, Any]:
-    """Where codes lie: axes, what is shown of them, and the prior there."""
-    prior = run.code_prior
-    whole = latent_plane(z, n_axes=_MOST_AXES)
-    draws = run.sample_codes(_PRIOR_SAMPLES)
-    spread, points = whole.project(draws), whole.project(z)
-    low, high = visible_range(points, spread)
-    space = {
-        "origin": whole.origin.tolist(),
-        "axes": whole.axes.tolist(),
-        "names": _axis_names(whole),
-        "low": low.tolist(),
-        "high": high.tolist(),
-        "prior": prior.name,
-        "draws": packed_floats(draws[:_DRAWS]),
-    }
-    if len(whole.axes) == 1:
-        shares = [0.005, 0.05, 0.25, 0.75, 0.95, 0.995]
-        return space | {"quantiles": np.quantile(spread, shares).tolist()}
-    shares = None if whole.shares is None else whole.shares[:2]
-    plane = Plane(whole.origin, whole.axes[:2], shares)
-    return space | _prior_in(plane, prior, draws)
-
-
-def _axis_names(space: Plane) -> list[str]:
-    if space.shares is None:
-        return [f"z{index + 1}" for index in range(len(space.axes))]
-    return [
-        f"component {index + 1} ({share:.0%} of the variance)"
-        for index, share in enumerate(space.shares)
-    ]
-
-
-def _prior_in(plane: Plane, prior: Prior, draws: np.ndarray) -> dict[str, Any]:
-    """The prior's density in bytes, and its contours as lines."""
-    density = prior_density(prior, plane, draws)
-    generator: Any = contour_generator(
-        density.first, density.second, density.log_density
-    )
-    lowest, highest = density.log_density.min(), density.log_density.max()
-
-    def byte(log_density: Any) -> Any:
-        """Square roots of densities, which show the rim, from 0 to 255."""
-        root, least = (np.exp((each - highest) / 2) for each in (log_density, lowest))
-        return (255 * (root - least) / (1 - least)).astype(np.uint8)
-
-    contours = [
-        {
-            "mass": round(mass, 3),
-            "byte": int(byte(level)),
-            "lines": [line.round(3).tolist() for line in generator.lines(level)],
-        }
-        for mass, level in zip(density.masses, density.levels, strict=True)
-    ]
-    return {
-        "contours": contours,
-        "density": {
-            "shape": list(density.log_density.shape),
-            "first": [density.first[0], density.first[-1]],
-            "second": [density.second[0], density.second[-1]],
-            "data": packed_bytes(byte(density.log_density)),
-        },
-    }
-
-
 def _sprite(x: NDArray[np.uint8]) -> dict[str, Any]:
     """All images in one PNG, in rows of `columns`."""
     n, height, width, channels = x.shape
@@ -294,13 +226,13 @@ def _codes_of(plain: PlainNetworks, x: NDArray[np.uint8]) -> NDArray[np.float32]
 
 def _image_error(run: Run, seen: PlainNetworks) -> float:
     """How far images of the page are from the run's, at draws from the prior."""
-    z, y = run.sample_codes(_DRAWS), None
+    z, y = run.sample_codes(DRAWS), None
     inputs = z
     if run.reads_category:
-        y = run.sample_categories(_DRAWS)
+        y = run.sample_categories(DRAWS)
         shares = np.eye(run.model.networks.n_categories, dtype=np.float32)[y]
         inputs = np.concatenate([z, shares], axis=1)
     x_hat = run.decode(z, y)
     return float(
-        np.abs(apply_layers(seen.decoder, inputs) - x_hat.reshape(_DRAWS, -1)).max()
+        np.abs(apply_layers(seen.decoder, inputs) - x_hat.reshape(DRAWS, -1)).max()
     )

@@ -47,7 +47,7 @@ function listenToPlane(explorer) {
 
   function follow(event) {
     if (explorer.playing || explorer.kept || explorer.tool === "select") return;
-    explorer.goTo(explorer.codeOf(plane.fromPointer(event)));
+    explorer.goTo(explorer.codeOf(plane.fromPointer(event), explorer.z));
   }
 
   function pinch() {
@@ -72,7 +72,7 @@ function listenToKeys(explorer) {
     const arrow = ARROWS[event.key];
     if (arrow) {
       const step = 2 * plane.view.half * ARROW * (event.shiftKey ? 5 : 1);
-      explorer.goTo(explorer.codeOf([place[0] + arrow[0] * step, place[1] + arrow[1] * step]));
+      explorer.goTo(explorer.codeOf([place[0] + arrow[0] * step, place[1] + arrow[1] * step], explorer.z));
     } else if (event.key === "Enter" || event.key === " ") explorer.entered(place);
     else if (event.key === "+" || event.key === "=") plane.zoom(1 / 1.5);
     else if (event.key === "-") plane.zoom(1.5);

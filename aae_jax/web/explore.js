@@ -13,40 +13,9 @@ const HINTS = {
 
 const byId = (id) => document.getElementById(id);
 
-function readPage() {
-  const page = JSON.parse(byId("data").textContent);
-  const { space, zDim } = page;
-  const z = floatsOf(page.codes.z);
-  const labels = page.codes.y ?? [];
-  const categories = page.codes.category ?? [];
-  page.codes = Array.from({ length: z.length / zDim }, (_, index) => {
-    const code = z.subarray(index * zDim, (index + 1) * zDim);
-    const [first, second] = coordinatesOf(code, space, 2);
-    return {
-      z: code,
-      label: labels[index] ?? -1,
-      category: categories[index] ?? -1,
-      // Codes of one dimension are strewn over the height.
-      point: [first, second ?? strewn(index) * (space.high[0] - space.low[0])],
-    };
-  });
-  return page;
-}
-
-function coordinatesOf(z, { axes, origin }, most = axes.length) {
-  return axes.slice(0, most).map((axis) => axis.reduce((sum, part, i) => sum + part * (z[i] - origin[i]), 0));
-}
-
-// Evenly spread over -0.4 to 0.4, each index always at the same place.
-function strewn(index) {
-  return 0.8 * (((index + 1) * 0.6180339887) % 1) - 0.4;
-}
-
-class Explorer {
+class Explorer extends Model {
   constructor(page) {
-    this.page = page;
-    this.encoder = networkOf(page.encoder);
-    this.decoder = networkOf(page.decoder);
+    super(page);
     this.draws = floatsOf(page.space.draws);
     this.sheet = new Image();
     this.category = 0;
@@ -58,44 +27,11 @@ class Explorer {
       back: byId("back"),
       front: byId("front"),
       page,
-      decode: (place) => this.decode(this.codeOf(place), this.category),
+      decode: (place) => this.decode(this.codeOf(place, this.z), this.category),
     });
     this.z = Float32Array.from(page.space.origin);
     this.sheet.onload = () => this.chosen();
     this.sheet.src = page.images.png;
-  }
-
-  // What the networks say. `category`: its index, or the shares of all.
-  decode(z, category = this.category) {
-    const { read, count } = this.page.categories;
-    if (!read) return this.decoder(z);
-    const shares = Array.isArray(category)
-      ? category
-      : Array.from({ length: count }, (_, index) => (index === category ? 1 : 0));
-    return this.decoder([...z, ...shares]);
-  }
-
-  encode(pixels) {
-    const outputs = this.encoder(pixels);
-    const n = outputs.length - this.page.zDim;
-    const shares = n ? softmax(outputs.slice(0, n)) : null;
-    let z = outputs.slice(n);
-    const { heads } = this.page;
-    if (heads) z = z.map((value, i) => value + shares.reduce((sum, share, k) => sum + share * heads[k][i], 0));
-    return { z, shares };
-  }
-
-  // Places of the plane and codes: what lies outside of the plane stays as it is.
-  codeOf(place) {
-    const { axes } = this.page.space;
-    const from = coordinatesOf(this.z, this.page.space, 2);
-    return this.z.map((value, i) =>
-      from.reduce((sum, at, axis) => sum + (place[axis] - at) * axes[axis][i], value));
-  }
-
-  placeOf(z) {
-    const [first, second] = coordinatesOf(z, this.page.space, 2);
-    return [first, second ?? this.plane.view.y];
   }
 
   goTo(z, category = this.category) {
@@ -103,20 +39,8 @@ class Explorer {
     const other = category !== this.category;
     this.z = Float32Array.from(z);
     this.category = category;
-    if (other || !this.inSamePlane(before)) this.plane.staleGrid();
+    if (other || !this.inSamePlane(before, this.z)) this.plane.staleGrid();
     this.chosen();
-  }
-
-  inSamePlane(z) {
-    if (this.page.zDim <= 2) return true;
-    const place = this.placeOf(this.z);
-    const { axes } = this.page.space;
-    const from = this.placeOf(z);
-    // What remains of the way when the part in the plane is taken out.
-    return z.every((value, i) => {
-      const inPlane = [0, 1].reduce((sum, axis) => sum + (place[axis] - from[axis]) * axes[axis][i], value);
-      return Math.abs(inPlane - this.z[i]) < 1e-3;
-    });
   }
 
   goToCode(index) {
@@ -164,7 +88,7 @@ class Explorer {
       this.kept = byMouse;
     }
     if (index >= 0) this.goToCode(index);
-    else this.goTo(this.codeOf(place));
+    else this.goTo(this.codeOf(place, this.z));
     if (this.tool === "walk") this.setEnd();
   }
 
@@ -245,7 +169,7 @@ class Explorer {
 
   showChosen() {
     const began = performance.now();
-    const pixels = this.decode(this.z);
+    const pixels = this.decode(this.z, this.category);
     const took = performance.now() - began;
     this.took = this.took ? 0.9 * this.took + 0.1 * took : took;
     showPixels(byId("decoded"), pixels, this.page.image);
@@ -291,17 +215,6 @@ class Explorer {
     return `, inside the prior's ${Math.round(100 * region.mass)} %`;
   }
 
-  nameOf(label) {
-    if (label < 0) return "";
-    return this.page.classNames?.[label] ?? String(label);
-  }
-
-  nameOfCategory(index) {
-    const { word, count } = this.page.categories;
-    const named = word === "class" && this.page.classNames?.length === count;
-    return named ? this.page.classNames[index] : String(index);
-  }
-
   showImage(canvas, index) {
     const [height, width] = this.page.image;
     const { columns } = this.page.images;
@@ -338,7 +251,7 @@ class Explorer {
     strip.replaceChildren(...Array.from({ length: STEPS_OF_WALK }, (_, index) => {
       const canvas = newCanvas(1, 1);
       canvas.className = "image";
-      showPixels(canvas, this.decode(this.alongWalk(index / (STEPS_OF_WALK - 1))), this.page.image);
+      showPixels(canvas, this.decode(this.alongWalk(index / (STEPS_OF_WALK - 1)), this.category), this.page.image);
       return framed(canvas);
     }));
     this.marks = { ...this.marks, path: [this.placeOf(from), this.placeOf(to)] };

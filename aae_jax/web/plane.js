@@ -32,7 +32,8 @@ class Plane {
     const kept = half / this.view.half;
     this.view = {
       x: around[0] + (this.view.x - around[0]) * kept,
-      y: around[1] + (this.view.y - around[1]) * kept,
+      // Codes of one dimension have nothing above or below.
+      y: this.page.zDim > 1 ? around[1] + (this.view.y - around[1]) * kept : 0,
       half,
     };
     this.changed();

@@ -111,12 +111,14 @@ def test_a_click_holds_a_code_and_another_lets_go(visit):
 
 def test_says_where_in_the_prior_a_code_lies(visit):
     page = visit("aae")
-    page.evaluate("explorer.goTo([0, 0])")
-    page.get_by_text("inside the prior's 50 %").wait_for()
-    page.evaluate("explorer.goTo([0, 9.5])")  # 1.9 deviations: 84 % lie nearer
-    page.get_by_text("inside the prior's 90 %").wait_for()
-    page.evaluate("explorer.goTo([400, 0])")
-    page.get_by_text("outside of the prior").wait_for()
+    for code, words in (
+        ([0, 0], "inside the prior's 50 %"),
+        ([0, 9.5], "inside the prior's 90 %"),  # 1.9 deviations: 84 % lie nearer
+        ([400, 0], "outside of the prior"),
+    ):
+        page.evaluate("code => explorer.goTo(code)", code)
+        settle(page)
+        assert words in page.locator("#place").text_content()
 
 
 def test_a_walk_leads_from_the_first_to_the_second_place(visit, run_of):
@@ -449,7 +451,9 @@ def test_an_image_can_be_dropped_anywhere(visit, digits):
 def test_a_file_that_is_no_image_is_refused_in_a_sentence(visit):
     page = visit("aae")
     page.evaluate(DROP, [base64.b64encode(b"no image").decode(), "image/png"])
-    page.get_by_text("no image that the browser can read").wait_for()
+    until(page, "document.querySelector('#verdict').textContent")
+    verdict = page.locator("#verdict").text_content()
+    assert verdict == "This file is no image that the browser can read."
 
 
 def test_hostile_names_stay_text(visit):
