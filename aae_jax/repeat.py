@@ -52,7 +52,7 @@ def command_to_repeat(record: RunRecord) -> list[str]:
     given = {
         name: value
         for name, value in dataclasses.asdict(config).items()
-        if name in _ALWAYS
+        if (name in _ALWAYS and _is_read(config, name))
         or name in set_by_hand(config, record.n_train)
         or _is_own_setting(name, config, usual)
     }

@@ -111,9 +111,15 @@ def network_values(run: Run) -> dict[str, Any]:
     ours = dataclasses.asdict(config.hyperparameters)
     skipped = {"epochs", *config.unread}
     widths = " and ".join(f"{width:,}" for width in config.hidden) or "no"
+    hidden = f"Hidden layers have {widths} units."
+    if config.network == "conv":
+        hidden = (
+            "Encoder and decoder are made of convolutions; hidden layers of other "
+            f"networks have {widths} units."
+        )
     return {
         "networks": rows,
-        "hidden": f"Hidden layers have {widths} units.",
+        "hidden": hidden,
         "recipe": f"Hyper-parameters are those of the recipe {config.recipe}"
         + (", but for:" if by_hand else ", all of them."),
         "by_hand": [

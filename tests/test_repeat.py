@@ -35,6 +35,8 @@ def record_of(config, dataset, *, phases=None, **environment):
         "--model clustering --consistency-weight 0",
         "--model label-prior --prior mixture --n-classes 6",
         "--model autoencoder --input-noise 0 --schedule constant",
+        "--model aae-joint --network conv --hidden 30",
+        "--model autoencoder --network conv",
     ],
 )
 def test_the_command_makes_the_same_config(flags, tiny_dataset, data_file):
