@@ -173,9 +173,17 @@ function furnish(explorer) {
   byId("title").textContent = page.title;
   byId("about").textContent = page.about;
   byId("density-choice").hidden = !page.space.density;
+  byId("lines").textContent = linesOf(page.space);
   furnishLegend(explorer);
   if (page.categories.read) furnishCategories(explorer);
   if (page.space.axes.length > 2) furnishSliders(explorer);
+}
+
+function linesOf({ contours, prior }) {
+  const shares = contours ? contours.map(({ mass }) => Math.round(100 * mass)).reverse() : [50, 90, 99];
+  const last = shares.pop();
+  const all = shares.length ? `${shares.join(", ")} and ${last}` : last;
+  return `Lines: regions that hold ${all} % of the prior (${prior}).`;
 }
 
 function furnishLegend({ page, nameOf }) {

@@ -181,9 +181,11 @@ class Explorer extends Model {
   }
 
   showNearest() {
+    const { read } = this.page.categories;
     let [least, found] = [Infinity, 0];
-    this.page.codes.forEach(({ z }, index) => {
-      let distance = 0;
+    this.page.codes.forEach(({ z, category }, index) => {
+      // Where the class is chosen apart, those of others tell nothing.
+      let distance = read && category !== this.category ? 1e30 : 0;
       for (let i = 0; i < z.length; i++) distance += (z[i] - this.z[i]) ** 2;
       if (distance < least) [least, found] = [distance, index];
     });

@@ -228,6 +228,9 @@ def test_class_and_style_are_chosen_apart(visit, run_of, name):
     np.testing.assert_array_equal(chosen(page), z[0])
     shown = canvas_pixels(page, "#decoded")[..., :1]
     assert np.abs(shown - 255 * run.decode(z, 7)[0]).max() <= 1.5
+    if name == "supervised":
+        nearest = page.locator("#nearest-name").text_content()
+        assert nearest == "nearest test image, 7"
     pressed = page.locator("#categories [aria-pressed=true]")
     assert pressed.all_text_contents() == ["7"]
     until(page, "document.querySelector('#styles canvas').width === 28")
