@@ -221,7 +221,6 @@ class Config:
             model=self.model,
             prior=self.prior,
             finds_clusters=self.finds_clusters,
-            network=self.network,
         )
         given = {
             field.name: value

@@ -133,8 +133,6 @@ _TUNED = replace(
     input_noise=0.15,
     standardize_codes=True,
 )
-# Convolutions have few weights, each for all places of an image, and bear larger steps.
-_TUNED_CONVOLUTIONS = replace(_TUNED, reconstruction_rate=3e-3)
 # Three phases with an Adam each run away where the first kinks are spread.
 _TUNED_AAE = replace(
     _TUNED,
@@ -252,9 +250,9 @@ RECIPES = ("tuned", "guide", "paper")
 
 
 def recipe_for(
-    recipe: str, *, model: str, prior: str, finds_clusters: bool, network: str
+    recipe: str, *, model: str, prior: str, finds_clusters: bool
 ) -> Hyperparameters:
-    """The hyper-parameters of a recipe for a variant, a prior and a kind of network.
+    """The hyper-parameters of a recipe for a variant and a prior.
 
     All names are checked by `Config`. Only `tuned` asks for the prior, and only where a
     generator phase is to make codes match it well: by how sharp its edges are.
@@ -274,7 +272,7 @@ def recipe_for(
         return _TUNED_SUPERVISED if reads_y else _TUNED_LABELLED
     if model not in ("aae-joint", "autoencoder"):
         return _TUNED_AAE_FOR.get(prior, _TUNED_AAE_WITH_SHARP_EDGES)
-    return _TUNED_CONVOLUTIONS if network == "conv" else _TUNED
+    return _TUNED
 
 
 _DISCRIMINATOR, _GENERATOR, _LABEL_GENERATOR, _CLASSIFICATION = (

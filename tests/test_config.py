@@ -253,17 +253,6 @@ def test_length_of_a_run():
         Config(epochs=4).total_steps()
 
 
-@pytest.mark.parametrize("model", ["aae-joint", "autoencoder"])
-def test_tuned_takes_larger_steps_with_convolutions(model):
-    """Where one loss moves them."""
-    dense = Config(model=model).hyperparameters
-    rate = 3 * dense.reconstruction_rate
-    conv = Config(model=model, network="conv").hyperparameters
-    assert conv == dataclasses.replace(dense, reconstruction_rate=rate)
-    of_phases = Config(network="conv").hyperparameters
-    assert of_phases == Config().hyperparameters
-
-
 def test_the_shorter_length_of_a_recipe_holds():
     hyper, config = Config().hyperparameters, Config()
     assert config.total_steps() == hyper.steps
