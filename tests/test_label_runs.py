@@ -257,7 +257,7 @@ def test_the_scripts_draw_and_write_what_the_model_has(
 
     ended = evaluate("--out", tmp_path / "pictures")
     drawn = {path.stem for path in (tmp_path / "pictures").iterdir()}
-    assert drawn == set(pictures_of(run.record.config))
+    assert drawn == {*pictures_of(run.record.config), "report"}
     printed, stored = json.loads(ended.stdout), run.metrics()
     assert printed.items() <= stored.items()
 
@@ -332,7 +332,7 @@ def test_test_images_may_lack_labels(tiny_config, tiny_dataset, tmp_path):
     )
     run = fit(config, dataset=data, options=options)
     drawn = {path.stem for path in run.folder.figures.iterdir()}
-    assert drawn == set(pictures_of(run.record.config))
+    assert drawn == {*pictures_of(run.record.config), "report"}
     x_hat = run.reconstruct(tiny_dataset.x_test, y_test)
     error = float(
         np.square(x_hat - tiny_dataset.x_test.astype(np.float32) / 255).mean()
